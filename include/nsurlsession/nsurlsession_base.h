@@ -1,0 +1,466 @@
+/*
+ * libnsurlsession: annotations, constants, callback types and vtables.
+ *
+ * Written by hand; included by nsurlsession.h, which declares the functions. Include that one.
+ */
+#ifndef NSURLSESSION_BASE_H
+#define NSURLSESSION_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- Annotations: each vanishes where the compiler lacks it ------------------------------- */
+
+#ifndef __has_attribute
+#define NSURLSESSION_HAS_ATTRIBUTE(x) 0
+#else
+#define NSURLSESSION_HAS_ATTRIBUTE(x) __has_attribute(x)
+#endif
+
+#ifndef __has_feature
+#define NSURLSESSION_HAS_FEATURE(x) 0
+#else
+#define NSURLSESSION_HAS_FEATURE(x) __has_feature(x)
+#endif
+
+/* May be NULL. */
+#if NSURLSESSION_HAS_FEATURE(nullability)
+#define NSURLSESSION_NULLABLE _Nullable
+#define NSURLSESSION_NONNULL _Nonnull
+#else
+#define NSURLSESSION_NULLABLE
+#define NSURLSESSION_NONNULL
+#endif
+
+/* The name that Swift gives a C declaration. */
+#if NSURLSESSION_HAS_ATTRIBUTE(swift_name)
+#define NSURLSESSION_SWIFT_NAME(name) __attribute__((swift_name(name)))
+#else
+#define NSURLSESSION_SWIFT_NAME(name)
+#endif
+
+/* Declares `name` as a 32-bit enumeration that later versions may add values to. */
+#if NSURLSESSION_HAS_ATTRIBUTE(enum_extensibility)
+#define NSURLSESSION_OPEN __attribute__((enum_extensibility(open)))
+#else
+#define NSURLSESSION_OPEN
+#endif
+#if defined(__cplusplus)
+#define NSURLSESSION_ENUM(name) int32_t name; enum NSURLSESSION_OPEN : int32_t
+#elif (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L) || NSURLSESSION_HAS_FEATURE(objc_fixed_enum)
+#define NSURLSESSION_ENUM(name) enum NSURLSESSION_OPEN name : int32_t name; enum NSURLSESSION_OPEN name : int32_t
+#else
+#define NSURLSESSION_ENUM(name) int32_t name; enum
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define NSURLSESSION_DEPRECATED(message) __attribute__((deprecated(message)))
+#else
+#define NSURLSESSION_DEPRECATED(message)
+#endif
+
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wnullability-extension"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Version ------------------------------------------------------------------------------ */
+
+#define NSURLSESSION_VERSION_MAJOR 0
+#define NSURLSESSION_VERSION_MINOR 1
+#define NSURLSESSION_VERSION_PATCH 0
+/* Compares with what nsurlsession_version() returns: 0x00MMmmpp. */
+#define NSURLSESSION_VERSION_NUMBER 0x000100
+
+/* ---- Object types ------------------------------------------------------------------------- */
+
+/* NSURLSession. Usable from any thread. */
+typedef struct nsurlsession_t nsurlsession_t;
+/* NSURLSessionTask and its subclasses. Usable from any thread. */
+typedef struct nsurlsession_task_t nsurlsession_task_t;
+/* NSURLSessionConfiguration. Mutable; a session copies it. */
+typedef struct nsurlsession_configuration_t nsurlsession_configuration_t;
+/* NSURLRequest and NSMutableURLRequest. A task copies it. */
+typedef struct nsurlsession_request_t nsurlsession_request_t;
+/* NSURLResponse and NSHTTPURLResponse. Immutable. */
+typedef struct nsurlsession_response_t nsurlsession_response_t;
+/* NSError. Immutable. */
+typedef struct nsurlsession_error_t nsurlsession_error_t;
+/* NSOperationQueue, always serial: where callbacks run. */
+typedef struct nsurlsession_queue_t nsurlsession_queue_t;
+/* NSData: immutable bytes. */
+typedef struct nsurlsession_data_t nsurlsession_data_t;
+/* NSString: immutable UTF-8 text. */
+typedef struct nsurlsession_string_t nsurlsession_string_t;
+/* NSArray of objects. */
+typedef struct nsurlsession_array_t nsurlsession_array_t;
+/* NSDictionary with string keys in insertion order. */
+typedef struct nsurlsession_dictionary_t nsurlsession_dictionary_t;
+/* A portion of a queue's work that an executor runs or discards. */
+typedef struct nsurlsession_work_t nsurlsession_work_t;
+/* The answer that did_receive_response owes: nsurlsession_response_completion_call. */
+typedef struct nsurlsession_response_completion_t nsurlsession_response_completion_t;
+/* The answer that will_perform_http_redirection owes: nsurlsession_redirection_completion_call. */
+typedef struct nsurlsession_redirection_completion_t nsurlsession_redirection_completion_t;
+
+/* ---- Numbers ------------------------------------------------------------------------------ */
+
+/* NSURLSessionTransferSizeUnknown: a byte count that is not known. */
+#define NSURLSESSION_TRANSFER_SIZE_UNKNOWN ((int64_t)-1)
+/* NSURLResponseUnknownLength: what expectedContentLength is when the server did not say. */
+#define NSURLSESSION_RESPONSE_UNKNOWN_LENGTH ((int64_t)-1)
+
+/* NSURLSessionTaskState. */
+typedef NSURLSESSION_ENUM(nsurlsession_task_state_t) {
+    /* Being served; timeouts apply. */
+    NSURLSESSION_TASK_STATE_RUNNING = 0,
+    /* Paused or not yet resumed; no timeouts. */
+    NSURLSESSION_TASK_STATE_SUSPENDED = 1,
+    /* Cancel was requested; the last callback is still to come. */
+    NSURLSESSION_TASK_STATE_CANCELING = 2,
+    /* Finished, with or without an error. */
+    NSURLSESSION_TASK_STATE_COMPLETED = 3
+};
+
+/* Which of Apple's task classes a task is. */
+typedef NSURLSESSION_ENUM(nsurlsession_task_kind_t) {
+    /* Not a task: the answer for NULL. */
+    NSURLSESSION_TASK_KIND_NONE = 0,
+    /* NSURLSessionDataTask. */
+    NSURLSESSION_TASK_KIND_DATA = 1
+};
+
+/* NSURLSessionResponseDisposition: the answer to did_receive_response. */
+typedef NSURLSESSION_ENUM(nsurlsession_response_disposition_t) {
+    /* Cancel the task: it completes with NSURLSESSION_ERROR_CANCELLED. */
+    NSURLSESSION_RESPONSE_CANCEL = 0,
+    /* Go on; the body follows. */
+    NSURLSESSION_RESPONSE_ALLOW = 1,
+    /* Turn into a download task. Not in this version: treated as cancel, and logged. */
+    NSURLSESSION_RESPONSE_BECOME_DOWNLOAD = 2,
+    /* Turn into a stream task. Not in this version: treated as cancel, and logged. */
+    NSURLSESSION_RESPONSE_BECOME_STREAM = 3
+};
+
+/* Levels of log records, most severe first. */
+typedef NSURLSESSION_ENUM(nsurlsession_log_level_t) {
+    NSURLSESSION_LOG_LEVEL_ERROR = 1,
+    NSURLSESSION_LOG_LEVEL_WARN = 2,
+    NSURLSESSION_LOG_LEVEL_INFO = 3,
+    NSURLSESSION_LOG_LEVEL_DEBUG = 4,
+    NSURLSESSION_LOG_LEVEL_TRACE = 5
+};
+
+/* ---- Errors ------------------------------------------------------------------------------- */
+
+/* Domains: nsurlsession_error_domain() returns one of these strings or the caller's own. */
+#define NSURLSESSION_ERROR_DOMAIN "NSURLErrorDomain"
+#define NSURLSESSION_POSIX_ERROR_DOMAIN "NSPOSIXErrorDomain"
+#define NSURLSESSION_COCOA_ERROR_DOMAIN "NSCocoaErrorDomain"
+/* Underlying errors: code is libcurl's CURLcode. */
+#define NSURLSESSION_CURL_ERROR_DOMAIN "libcurl"
+/* Underlying errors: code is OpenSSL's X509_V_ERR_* verification result. */
+#define NSURLSESSION_OPENSSL_ERROR_DOMAIN "OpenSSL"
+
+/* Keys of nsurlsession_error_user_info(); the value is a string object unless stated. */
+
+/* NSURLErrorFailingURLErrorKey: the URL that failed, after redirects. */
+#define NSURLSESSION_ERROR_FAILING_URL_ERROR_KEY "NSErrorFailingURLKey"
+/* NSURLErrorFailingURLStringErrorKey: the same, as Apple's string. */
+#define NSURLSESSION_ERROR_FAILING_URL_STRING_ERROR_KEY "NSErrorFailingURLStringKey"
+/* NSErrorFailingURLStringKey: older name of the same key. */
+#define NSURLSESSION_ERROR_FAILING_URL_STRING_KEY "NSErrorFailingURLStringKey"
+/* NSURLErrorFailingURLPeerTrustErrorKey: trust object of a failed TLS evaluation. */
+#define NSURLSESSION_ERROR_FAILING_URL_PEER_TRUST_ERROR_KEY "NSURLErrorFailingURLPeerTrustErrorKey"
+/* NSURLErrorBackgroundTaskCancelledReasonKey: why a background task was cancelled. */
+#define NSURLSESSION_ERROR_BACKGROUND_TASK_CANCELLED_REASON_KEY "NSURLErrorBackgroundTaskCancelledReasonKey"
+/* NSURLErrorNetworkUnavailableReasonKey: which constraint kept the task off the network. */
+#define NSURLSESSION_ERROR_NETWORK_UNAVAILABLE_REASON_KEY "NSURLErrorNetworkUnavailableReasonKey"
+/* NSURLSessionDownloadTaskResumeData: data object to resume a download from. */
+#define NSURLSESSION_DOWNLOAD_TASK_RESUME_DATA "NSURLSessionDownloadTaskResumeData"
+/* NSURLSessionUploadTaskResumeData: data object to resume an upload from. */
+#define NSURLSESSION_UPLOAD_TASK_RESUME_DATA "NSURLSessionUploadTaskResumeData"
+/* NSUnderlyingErrorKey: error object of the layer below (libcurl, OpenSSL, POSIX). */
+#define NSURLSESSION_UNDERLYING_ERROR_KEY "NSUnderlyingError"
+/* NSLocalizedDescriptionKey: what went wrong, for a person. */
+#define NSURLSESSION_LOCALIZED_DESCRIPTION_KEY "NSLocalizedDescription"
+/* NSLocalizedFailureReasonErrorKey: why. */
+#define NSURLSESSION_LOCALIZED_FAILURE_REASON_ERROR_KEY "NSLocalizedFailureReason"
+/* NSLocalizedRecoverySuggestionErrorKey: what the person can do about it. */
+#define NSURLSESSION_LOCALIZED_RECOVERY_SUGGESTION_ERROR_KEY "NSLocalizedRecoverySuggestion"
+/* NSURLErrorKey: the URL concerned. */
+#define NSURLSESSION_ERROR_URL_KEY "NSURL"
+/* Which timer expired when the code is NSURLSESSION_ERROR_TIMED_OUT: "request" or "resource". */
+#define NSURLSESSION_ERROR_TIMEOUT_KIND_KEY "NSURLSessionTimeoutKind"
+
+/* Codes of NSURLErrorDomain, with Apple's numbers. */
+typedef NSURLSESSION_ENUM(nsurlsession_error_code_t) {
+    /* NSURLErrorUnknown: Uninterpreted lower-level failure. */
+    NSURLSESSION_ERROR_UNKNOWN = -1,
+    /* NSURLErrorBackgroundSessionRequiresSharedContainer: Extension session without shared container. */
+    NSURLSESSION_ERROR_BACKGROUND_SESSION_REQUIRES_SHARED_CONTAINER = -995,
+    /* NSURLErrorBackgroundSessionInUseByAnotherProcess: Identifier already served by another process. */
+    NSURLSESSION_ERROR_BACKGROUND_SESSION_IN_USE_BY_ANOTHER_PROCESS = -996,
+    /* NSURLErrorBackgroundSessionWasDisconnected: Background data task lost its service or app was suspended. */
+    NSURLSESSION_ERROR_BACKGROUND_SESSION_WAS_DISCONNECTED = -997,
+    /* NSURLErrorCancelled: Task, challenge or redirect was cancelled; result of cancel, ResponseCancel and CancelAuthenticationChallenge. */
+    NSURLSESSION_ERROR_CANCELLED = -999,
+    /* NSURLErrorBadURL: URL malformed. */
+    NSURLSESSION_ERROR_BAD_URL = -1000,
+    /* NSURLErrorTimedOut: Request (idle) or resource timer expired, or a stream read/write timeout. */
+    NSURLSESSION_ERROR_TIMED_OUT = -1001,
+    /* NSURLErrorUnsupportedURL: No handler for the scheme, or no URL. */
+    NSURLSESSION_ERROR_UNSUPPORTED_URL = -1002,
+    /* NSURLErrorCannotFindHost: Name does not resolve. */
+    NSURLSESSION_ERROR_CANNOT_FIND_HOST = -1003,
+    /* NSURLErrorCannotConnectToHost: Connection refused or unreachable. */
+    NSURLSESSION_ERROR_CANNOT_CONNECT_TO_HOST = -1004,
+    /* NSURLErrorNetworkConnectionLost: Connection broke during the load; idempotent requests on a reused connection are retried once silently before this is reported. */
+    NSURLSESSION_ERROR_NETWORK_CONNECTION_LOST = -1005,
+    /* NSURLErrorDNSLookupFailed: Historic DNS failure; not produced today. */
+    NSURLSESSION_ERROR_DNS_LOOKUP_FAILED = -1006,
+    /* NSURLErrorHTTPTooManyRedirects: Redirect limit exceeded (header says 16, 20 observed on newer systems). */
+    NSURLSESSION_ERROR_HTTP_TOO_MANY_REDIRECTS = -1007,
+    /* NSURLErrorResourceUnavailable: Resource cannot be retrieved. */
+    NSURLSESSION_ERROR_RESOURCE_UNAVAILABLE = -1008,
+    /* NSURLErrorNotConnectedToInternet: No usable network and not waiting for one. */
+    NSURLSESSION_ERROR_NOT_CONNECTED_TO_INTERNET = -1009,
+    /* NSURLErrorRedirectToNonExistentLocation: Redirect without usable target. */
+    NSURLSESSION_ERROR_REDIRECT_TO_NON_EXISTENT_LOCATION = -1010,
+    /* NSURLErrorBadServerResponse: Invalid answer (e.g. failed WebSocket upgrade, malformed HTTP). */
+    NSURLSESSION_ERROR_BAD_SERVER_RESPONSE = -1011,
+    /* NSURLErrorUserCancelledAuthentication: Authentication dialog cancelled. */
+    NSURLSESSION_ERROR_USER_CANCELLED_AUTHENTICATION = -1012,
+    /* NSURLErrorUserAuthenticationRequired: Authentication needed and none possible. */
+    NSURLSESSION_ERROR_USER_AUTHENTICATION_REQUIRED = -1013,
+    /* NSURLErrorZeroByteResource: Non-empty length announced, nothing sent. */
+    NSURLSESSION_ERROR_ZERO_BYTE_RESOURCE = -1014,
+    /* NSURLErrorCannotDecodeRawData: Known content coding failed to decode. */
+    NSURLSESSION_ERROR_CANNOT_DECODE_RAW_DATA = -1015,
+    /* NSURLErrorCannotDecodeContentData: Unknown content coding. */
+    NSURLSESSION_ERROR_CANNOT_DECODE_CONTENT_DATA = -1016,
+    /* NSURLErrorCannotParseResponse: Response not parseable as HTTP. */
+    NSURLSESSION_ERROR_CANNOT_PARSE_RESPONSE = -1017,
+    /* NSURLErrorInternationalRoamingOff: Roaming data is off. */
+    NSURLSESSION_ERROR_INTERNATIONAL_ROAMING_OFF = -1018,
+    /* NSURLErrorCallIsActive: Voice call blocks data. */
+    NSURLSESSION_ERROR_CALL_IS_ACTIVE = -1019,
+    /* NSURLErrorDataNotAllowed: Cellular data forbidden. */
+    NSURLSESSION_ERROR_DATA_NOT_ALLOWED = -1020,
+    /* NSURLErrorRequestBodyStreamExhausted: Body stream needed again and none supplied. */
+    NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED = -1021,
+    /* NSURLErrorAppTransportSecurityRequiresSecureConnection: Cleartext HTTP blocked by ATS; also after a redirect to http. */
+    NSURLSESSION_ERROR_APP_TRANSPORT_SECURITY_REQUIRES_SECURE_CONNECTION = -1022,
+    /* NSURLErrorFileDoesNotExist: file: URL or upload file missing. */
+    NSURLSESSION_ERROR_FILE_DOES_NOT_EXIST = -1100,
+    /* NSURLErrorFileIsDirectory: Target is a directory. */
+    NSURLSESSION_ERROR_FILE_IS_DIRECTORY = -1101,
+    /* NSURLErrorNoPermissionsToReadFile: No read permission. */
+    NSURLSESSION_ERROR_NO_PERMISSIONS_TO_READ_FILE = -1102,
+    /* NSURLErrorDataLengthExceedsMaximum: Resource bigger than allowed (also GET with body on new systems). */
+    NSURLSESSION_ERROR_DATA_LENGTH_EXCEEDS_MAXIMUM = -1103,
+    /* NSURLErrorFileOutsideSafeArea: Internal file error, not sent to apps. */
+    NSURLSESSION_ERROR_FILE_OUTSIDE_SAFE_AREA = -1104,
+    /* NSURLErrorSecureConnectionFailed: TLS failed for another reason (version, cipher, ATS strength rules). */
+    NSURLSESSION_ERROR_SECURE_CONNECTION_FAILED = -1200,
+    /* NSURLErrorServerCertificateHasBadDate: Certificate expired or not yet valid. */
+    NSURLSESSION_ERROR_SERVER_CERTIFICATE_HAS_BAD_DATE = -1201,
+    /* NSURLErrorServerCertificateUntrusted: Certificate chain or host name not trusted. */
+    NSURLSESSION_ERROR_SERVER_CERTIFICATE_UNTRUSTED = -1202,
+    /* NSURLErrorServerCertificateHasUnknownRoot: Chain has no known root. */
+    NSURLSESSION_ERROR_SERVER_CERTIFICATE_HAS_UNKNOWN_ROOT = -1203,
+    /* NSURLErrorServerCertificateNotYetValid: Certificate not valid yet. */
+    NSURLSESSION_ERROR_SERVER_CERTIFICATE_NOT_YET_VALID = -1204,
+    /* NSURLErrorClientCertificateRejected: Server refused the client certificate. */
+    NSURLSESSION_ERROR_CLIENT_CERTIFICATE_REJECTED = -1205,
+    /* NSURLErrorClientCertificateRequired: Server wants a client certificate and none was given. */
+    NSURLSESSION_ERROR_CLIENT_CERTIFICATE_REQUIRED = -1206,
+    /* NSURLErrorCannotLoadFromNetwork: Policy says cache only and nothing is cached. */
+    NSURLSESSION_ERROR_CANNOT_LOAD_FROM_NETWORK = -2000,
+    /* NSURLErrorCannotCreateFile: Download file cannot be created. */
+    NSURLSESSION_ERROR_CANNOT_CREATE_FILE = -3000,
+    /* NSURLErrorCannotOpenFile: Download file cannot be opened. */
+    NSURLSESSION_ERROR_CANNOT_OPEN_FILE = -3001,
+    /* NSURLErrorCannotCloseFile: Download file cannot be closed. */
+    NSURLSESSION_ERROR_CANNOT_CLOSE_FILE = -3002,
+    /* NSURLErrorCannotWriteToFile: Write to download file failed (disk full). */
+    NSURLSESSION_ERROR_CANNOT_WRITE_TO_FILE = -3003,
+    /* NSURLErrorCannotRemoveFile: File cannot be removed. */
+    NSURLSESSION_ERROR_CANNOT_REMOVE_FILE = -3004,
+    /* NSURLErrorCannotMoveFile: File cannot be moved. */
+    NSURLSESSION_ERROR_CANNOT_MOVE_FILE = -3005,
+    /* NSURLErrorDownloadDecodingFailedMidStream: Decoding failed during download. */
+    NSURLSESSION_ERROR_DOWNLOAD_DECODING_FAILED_MID_STREAM = -3006,
+    /* NSURLErrorDownloadDecodingFailedToComplete: Decoding failed at the end. */
+    NSURLSESSION_ERROR_DOWNLOAD_DECODING_FAILED_TO_COMPLETE = -3007
+};
+
+/* ---- Blocks: a function and the context that it gets first -------------------------------- */
+
+/* Releases a context. Called exactly once. */
+typedef void (*nsurlsession_release_block_t)(void *NSURLSESSION_NULLABLE context);
+
+/* An operation on a queue. */
+typedef void (*nsurlsession_operation_block_t)(void *NSURLSESSION_NULLABLE context);
+
+/* Releases bytes that nsurlsession_data_with_bytes_no_copy_length_deallocator took over. */
+typedef void (*nsurlsession_data_deallocator_t)(void *NSURLSESSION_NULLABLE context,
+                                                void *NSURLSESSION_NULLABLE bytes, size_t length);
+
+/*
+ * Completion handler of a data task. Called exactly once, on the session's delegate queue, whatever
+ * happens, so `context` can be freed in it. Success: `error` is NULL, `response` is set and `data`
+ * is set, possibly empty. Failure: `error` is set, `data` is NULL, `response` is set if it had come.
+ * The three handles are borrowed: retain what is to outlive the call.
+ */
+typedef void (*nsurlsession_data_task_completion_handler_t)(
+    void *NSURLSESSION_NULLABLE context, nsurlsession_data_t *NSURLSESSION_NULLABLE data,
+    nsurlsession_response_t *NSURLSESSION_NULLABLE response,
+    nsurlsession_error_t *NSURLSESSION_NULLABLE error);
+
+/* Receiver of nsurlsession_get_tasks_with_completion_handler: three arrays of unfinished tasks. */
+typedef void (*nsurlsession_get_tasks_completion_handler_t)(
+    void *NSURLSESSION_NULLABLE context, nsurlsession_array_t *NSURLSESSION_NONNULL data_tasks,
+    nsurlsession_array_t *NSURLSESSION_NONNULL upload_tasks,
+    nsurlsession_array_t *NSURLSESSION_NONNULL download_tasks);
+
+/* Receiver of nsurlsession_get_all_tasks_with_completion_handler: every unfinished task. */
+typedef void (*nsurlsession_get_all_tasks_completion_handler_t)(
+    void *NSURLSESSION_NULLABLE context, nsurlsession_array_t *NSURLSESSION_NONNULL tasks);
+
+/*
+ * Receiver of log records. May be called on any thread, also on the library's own and while a
+ * function of the library is running: it must be quick and must not call the library.
+ */
+typedef void (*nsurlsession_log_handler_t)(void *NSURLSESSION_NULLABLE context,
+                                           nsurlsession_log_level_t level,
+                                           const char *NSURLSESSION_NONNULL target,
+                                           const char *NSURLSESSION_NONNULL message);
+
+/* ---- Delegates ---------------------------------------------------------------------------- */
+
+/*
+ * Every vtable starts with `struct_size`: set it to sizeof the struct. A member that is NULL, or
+ * lies beyond struct_size, is a method that the delegate does not implement. Vtables are copied
+ * when they are handed over, so they may live on the stack. Every method runs on the session's
+ * delegate queue unless its comment says otherwise. Handles are borrowed for the call.
+ */
+
+/* NSURLSessionDelegate. */
+typedef struct nsurlsession_session_delegate_t {
+    size_t struct_size;
+    /*
+     * URLSession:didBecomeInvalidWithError: The session's last message. `error` is NULL after an
+     * explicit invalidation. The delegate's context is released after it.
+     */
+    void (*NSURLSESSION_NULLABLE did_become_invalid_with_error)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_error_t *NSURLSESSION_NULLABLE error);
+} nsurlsession_session_delegate_t;
+
+/* NSURLSessionTaskDelegate. */
+typedef struct nsurlsession_task_delegate_t {
+    size_t struct_size;
+    /*
+     * URLSession:didCreateTask: A task's first message. Called on the thread that creates the
+     * task, before the function that creates it returns: the place to set its properties.
+     */
+    void (*NSURLSESSION_NULLABLE did_create_task)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task);
+    /*
+     * URLSession:task:willPerformHTTPRedirection:newRequest:completionHandler: A redirect came and
+     * `request` is what would be sent next. Answer with nsurlsession_redirection_completion_call:
+     * `request`, another request, or NULL to take the redirect response itself with its body.
+     * Until then only this task waits. Retain `completion` to answer later, from any thread;
+     * released unanswered, the task is cancelled. Not implemented: redirects are followed.
+     */
+    void (*NSURLSESSION_NULLABLE will_perform_http_redirection)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task,
+        nsurlsession_response_t *NSURLSESSION_NONNULL response,
+        nsurlsession_request_t *NSURLSESSION_NONNULL request,
+        nsurlsession_redirection_completion_t *NSURLSESSION_NONNULL completion);
+    /*
+     * URLSession:task:didCompleteWithError: A task's last message, exactly once. `error` is NULL
+     * for success, whatever the HTTP status. Not sent to tasks with a completion handler.
+     */
+    void (*NSURLSESSION_NULLABLE did_complete_with_error)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task,
+        nsurlsession_error_t *NSURLSESSION_NULLABLE error);
+} nsurlsession_task_delegate_t;
+
+/* NSURLSessionDataDelegate. */
+typedef struct nsurlsession_data_delegate_t {
+    size_t struct_size;
+    /*
+     * URLSession:dataTask:didReceiveResponse:completionHandler: The final response's headers came.
+     * Answer with nsurlsession_response_completion_call; nothing else of this task is delivered
+     * until then. Retain `completion` to answer later, from any thread; released unanswered, the
+     * task is cancelled. Not implemented: allow.
+     */
+    void (*NSURLSESSION_NULLABLE did_receive_response)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task,
+        nsurlsession_response_t *NSURLSESSION_NONNULL response,
+        nsurlsession_response_completion_t *NSURLSESSION_NONNULL completion);
+    /*
+     * URLSession:dataTask:didReceiveData: The next piece of the body after content decoding, in
+     * order, never empty. Retain `data` to keep it: that copies nothing. While this method runs
+     * the server is held back once a window's worth of bytes is waiting.
+     */
+    void (*NSURLSESSION_NULLABLE did_receive_data)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task,
+        nsurlsession_data_t *NSURLSESSION_NONNULL data);
+} nsurlsession_data_delegate_t;
+
+/*
+ * A delegate: a context and a vtable for each protocol that it adopts. The struct and the vtables
+ * are copied. `release` is called with the context exactly once: after the last message of the
+ * session that took it, or of the task, or when the call that was to take it failed.
+ */
+typedef struct nsurlsession_delegate_t {
+    size_t struct_size;
+    void *NSURLSESSION_NULLABLE context;
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release;
+    const nsurlsession_session_delegate_t *NSURLSESSION_NULLABLE session;
+    const nsurlsession_task_delegate_t *NSURLSESSION_NULLABLE task;
+    const nsurlsession_data_delegate_t *NSURLSESSION_NULLABLE data;
+} nsurlsession_delegate_t;
+
+/* ---- Executors ---------------------------------------------------------------------------- */
+
+/*
+ * Lets a queue run on threads of the caller's: libdispatch, GLib, Qt, libuv, a thread pool.
+ * `execute` is called on a thread of the library's, with at most one work item outstanding for a
+ * queue, so callbacks never overlap, whatever the executor does. It hands the item to the place
+ * where callbacks are to run: retain it, and there call nsurlsession_work_run and release it.
+ * Running it inside `execute` is allowed. An item that will never run is to be discarded
+ * (nsurlsession_work_discard, or a release without a run): its callbacks then run on a thread of
+ * the library's instead, so that no completion handler is lost.
+ */
+typedef struct nsurlsession_executor_t {
+    size_t struct_size;
+    void *NSURLSESSION_NULLABLE context;
+    /* Called exactly once with the context, when the queue is freed. */
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release;
+    void (*NSURLSESSION_NULLABLE execute)(void *NSURLSESSION_NULLABLE context,
+                                          nsurlsession_work_t *NSURLSESSION_NONNULL work);
+} nsurlsession_executor_t;
+
+#ifdef __cplusplus
+}
+#endif
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
+
+#endif /* NSURLSESSION_BASE_H */

@@ -1,0 +1,83 @@
+//! What of libcurl's interface `curl-sys` does not declare, and safe questions to the library.
+
+use std::ffi::{CStr, c_char, c_int, c_long};
+
+use curl_sys::{CURL, CURLINFO, CURLMoption, CURLoption};
+
+pub const OPTION_PROTOCOLS_STR: CURLoption = 10_000 + 318;
+pub const OPTION_QUICK_EXIT: CURLoption = 322;
+pub const OPTION_SEEKFUNCTION: CURLoption = 20_000 + 167;
+pub const MULTI_OPTION_PIPELINING: CURLMoption = 3;
+/// `CURLPIPE_MULTIPLEX`
+pub const PIPE_MULTIPLEX: c_long = 2;
+/// `CURLPAUSE_RECV`
+pub const PAUSE_RECV: c_int = 1;
+/// `CURLPAUSE_SEND`
+pub const PAUSE_SEND: c_int = 4;
+/// `CURL_READFUNC_PAUSE`
+pub const READ_PAUSE: usize = 0x1000_0001;
+/// `CURL_READFUNC_ABORT`
+pub const READ_ABORT: usize = 0x1000_0000;
+
+unsafe extern "C" {
+    pub fn curl_easy_setopt(curl: *mut CURL, option: CURLoption, ...) -> u32;
+    pub fn curl_easy_getinfo(curl: *mut CURL, info: CURLINFO, ...) -> u32;
+}
+
+/// What the libcurl in use can do.
+pub struct Capabilities {
+    pub version: String,
+    pub tls: Option<String>,
+    features: c_int,
+    protocols: Vec<String>,
+}
+
+/// `CURL_VERSION_IPV6`
+pub const FEATURE_IPV6: c_int = 1 << 0;
+/// `CURL_VERSION_SSL`
+pub const FEATURE_TLS: c_int = 1 << 2;
+/// `CURL_VERSION_HTTP2`
+pub const FEATURE_HTTP2: c_int = 1 << 16;
+
+impl Capabilities {
+    pub fn query() -> Capabilities {
+        // SAFETY: the function needs no initialisation and returns a pointer to static data, or
+        // NULL never; its strings are NUL-terminated and its list of protocols ends with NULL.
+        unsafe {
+            let info = &*curl_sys::curl_version_info(curl_sys::CURLVERSION_NOW);
+            let text = |pointer: *const c_char| {
+                (!pointer.is_null()).then(|| CStr::from_ptr(pointer).to_string_lossy().into_owned())
+            };
+            let mut protocols = Vec::new();
+            let mut protocol = info.protocols;
+            while !(*protocol).is_null() {
+                protocols.extend(text(*protocol));
+                protocol = protocol.add(1);
+            }
+            Capabilities {
+                version: text(info.version).unwrap_or_default(),
+                tls: text(info.ssl_version),
+                features: info.features,
+                protocols,
+            }
+        }
+    }
+
+    pub fn has(&self, feature: c_int) -> bool {
+        self.features & feature != 0
+    }
+
+    pub fn speaks(&self, scheme: &str) -> bool {
+        self.protocols.iter().any(|protocol| protocol == scheme)
+    }
+}
+
+/// libcurl's sentence for a result.
+pub fn describe(code: u32) -> String {
+    // SAFETY: returns a static NUL-terminated string for every number.
+    unsafe {
+        CStr::from_ptr(curl_sys::curl_easy_strerror(code))
+            .to_string_lossy()
+            .into_owned()
+    }
+}

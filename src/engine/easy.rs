@@ -1,0 +1,410 @@
+//! A `CURL`: one transfer, with its callbacks and options.
+
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{NonNull, null_mut};
+use std::rc::Rc;
+
+use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_slist, curl_socket_t};
+
+use super::curl;
+use super::multi::Multi;
+use super::sockets;
+
+/// What a write callback says about the body so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// These bytes were taken; nothing more is to be read for now.
+    Pause,
+    /// The transfer is to fail.
+    Abort,
+}
+
+/// What a read callback gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// That many bytes were put into the buffer; 0 at the end.
+    Bytes(usize),
+    /// Nothing for now: asked again once sending is no longer paused.
+    Pause,
+}
+
+/// Receives what libcurl reads and gives what it sends. Called on the loop thread, while libcurl
+/// is working: it must not call libcurl.
+pub trait Transfer {
+    /// A line of a response's head, with its line break.
+    fn header(&mut self, line: &[u8]) -> Flow;
+    /// A piece of the body. Never called with an empty one.
+    fn body(&mut self, bytes: &[u8]) -> Flow;
+    /// Fills `buffer` with the next bytes of the request's body.
+    fn read(&mut self, buffer: &mut [u8]) -> Supply;
+    /// The body is to be sent again from `offset`. False when that must not happen.
+    fn rewind(&mut self, offset: u64) -> bool;
+}
+
+struct State<T> {
+    transfer: UnsafeCell<T>,
+    error: UnsafeCell<[c_char; curl_sys::CURL_ERROR_SIZE]>,
+    panicked: Cell<bool>,
+    easy: *mut CURL,
+}
+
+/// An easy handle. It takes itself out of its multi handle when it is dropped.
+pub struct Easy<T: Transfer> {
+    handle: NonNull<CURL>,
+    /// From a box; libcurl holds this pointer too.
+    state: NonNull<State<T>>,
+    headers: Option<List>,
+    multi: Option<Rc<Multi>>,
+}
+
+struct List(*mut curl_slist);
+
+impl Drop for List {
+    fn drop(&mut self) {
+        // SAFETY: a list made by curl_slist_append, or NULL, which is ignored.
+        unsafe { curl_sys::curl_slist_free_all(self.0) }
+    }
+}
+
+impl<T: Transfer> Easy<T> {
+    /// A handle with its callbacks; `key` comes back from `Multi::take_finished`.
+    pub fn new(transfer: T, key: usize) -> Option<Easy<T>> {
+        // SAFETY: libcurl is initialised before the loop starts; NULL is checked.
+        let handle = NonNull::new(unsafe { curl_sys::curl_easy_init() })?;
+        let state = Box::new(State {
+            transfer: UnsafeCell::new(transfer),
+            error: UnsafeCell::new([0; curl_sys::CURL_ERROR_SIZE]),
+            panicked: Cell::new(false),
+            easy: handle.as_ptr(),
+        });
+        let easy = Easy {
+            handle,
+            state: NonNull::from(Box::leak(state)),
+            headers: None,
+            multi: None,
+        };
+        let data = easy.state.as_ptr().cast_const().cast::<c_void>();
+        easy.set_pointer(curl_sys::CURLOPT_PRIVATE, std::ptr::without_provenance(key));
+        easy.set_pointer(
+            curl_sys::CURLOPT_ERRORBUFFER,
+            easy.state().error.get().cast_const().cast(),
+        );
+        easy.set_pointer(
+            curl_sys::CURLOPT_HEADERFUNCTION,
+            header_callback::<T> as *const c_void,
+        );
+        easy.set_pointer(curl_sys::CURLOPT_HEADERDATA, data);
+        easy.set_pointer(
+            curl_sys::CURLOPT_WRITEFUNCTION,
+            write_callback::<T> as *const c_void,
+        );
+        easy.set_pointer(curl_sys::CURLOPT_WRITEDATA, data);
+        easy.set_pointer(
+            curl_sys::CURLOPT_OPENSOCKETFUNCTION,
+            open_socket as *const c_void,
+        );
+        easy.set_pointer(
+            curl_sys::CURLOPT_CLOSESOCKETFUNCTION,
+            close_socket as *const c_void,
+        );
+        Some(easy)
+    }
+
+    fn state(&self) -> &State<T> {
+        // SAFETY: the box lives as long as this handle, and only its cells change.
+        unsafe { self.state.as_ref() }
+    }
+
+    /// Makes the handle ask for a request body.
+    pub fn enable_reading(&self) {
+        let data = self.state.as_ptr().cast_const();
+        self.set_pointer(
+            curl_sys::CURLOPT_READFUNCTION,
+            read_callback::<T> as *const c_void,
+        );
+        self.set_pointer(curl_sys::CURLOPT_READDATA, data.cast());
+        self.set_pointer(
+            curl::OPTION_SEEKFUNCTION,
+            seek_callback::<T> as *const c_void,
+        );
+        self.set_pointer(curl_sys::CURLOPT_SEEKDATA, data.cast());
+    }
+
+    fn set_pointer(&self, option: CURLoption, value: *const c_void) {
+        // SAFETY: options that take a pointer or function pointer; what they point to lives in
+        // `state`, in this handle's list, or is static.
+        unsafe { curl::curl_easy_setopt(self.handle.as_ptr(), option, value) };
+    }
+
+    pub fn set_long(&self, option: CURLoption, value: c_long) {
+        debug_assert!(option < 10_000);
+        // SAFETY: options below 10000 take a long.
+        unsafe { curl::curl_easy_setopt(self.handle.as_ptr(), option, value) };
+    }
+
+    pub fn set_offset(&self, option: CURLoption, value: i64) {
+        debug_assert!((30_000..40_000).contains(&option));
+        // SAFETY: options from 30000 on take a curl_off_t.
+        unsafe { curl::curl_easy_setopt(self.handle.as_ptr(), option, value as curl_off_t) };
+    }
+
+    /// Sets an option that takes a string, which libcurl copies. False when it was refused.
+    pub fn set_string(&self, option: CURLoption, value: &CStr) -> bool {
+        debug_assert!((10_000..20_000).contains(&option));
+        // SAFETY: such an option takes a NUL-terminated string and copies it.
+        unsafe {
+            curl::curl_easy_setopt(self.handle.as_ptr(), option, value.as_ptr())
+                == curl_sys::CURLE_OK
+        }
+    }
+
+    /// Sets the request's header lines, without line breaks.
+    pub fn set_headers(&mut self, lines: impl Iterator<Item = CString>) {
+        let mut list: *mut curl_slist = null_mut();
+        for line in lines {
+            // SAFETY: appends a copy of the string; NULL (out of memory) leaves the list as it was.
+            let longer = unsafe { curl_sys::curl_slist_append(list, line.as_ptr()) };
+            if !longer.is_null() {
+                list = longer;
+            }
+        }
+        self.set_pointer(curl_sys::CURLOPT_HTTPHEADER, list.cast_const().cast());
+        self.headers = Some(List(list));
+    }
+
+    pub fn info_long(&self, info: CURLINFO) -> i64 {
+        let mut value: c_long = 0;
+        // SAFETY: the caller asks for an info that is a long.
+        unsafe { curl::curl_easy_getinfo(self.handle.as_ptr(), info, &mut value) };
+        value
+    }
+
+    /// libcurl's own words about what went wrong.
+    pub fn error_text(&self) -> String {
+        // SAFETY: the buffer is NUL-terminated and not written to while libcurl is not working.
+        unsafe {
+            CStr::from_ptr(self.state().error.get().cast_const().cast())
+                .to_string_lossy()
+                .into_owned()
+        }
+    }
+
+    /// Whether a callback of this transfer panicked.
+    pub fn panicked(&self) -> bool {
+        self.state().panicked.get()
+    }
+
+    pub fn transfer(&mut self) -> &mut T {
+        // SAFETY: callbacks run only inside calls to libcurl, and those that can call back take
+        // this handle, or the loop, by `&mut`: no other reference exists now.
+        unsafe { &mut *self.state().transfer.get() }
+    }
+
+    /// Starts the transfer. False when libcurl refuses.
+    pub fn add_to(&mut self, multi: &Rc<Multi>) -> bool {
+        // SAFETY: both handles are live and belong to this thread.
+        let code = unsafe { curl_sys::curl_multi_add_handle(multi.raw(), self.handle.as_ptr()) };
+        if code == curl_sys::CURLM_OK {
+            self.multi = Some(Rc::clone(multi));
+            return true;
+        }
+        tracing::error!(target: "engine", code, "curl_multi_add_handle failed");
+        false
+    }
+
+    /// Sets what is paused. What libcurl held back may arrive before this returns.
+    pub fn pause(&mut self, receiving: bool, sending: bool) {
+        let mut mask = 0;
+        if receiving {
+            mask |= curl::PAUSE_RECV;
+        }
+        if sending {
+            mask |= curl::PAUSE_SEND;
+        }
+        // SAFETY: the handle is live; callbacks that run now find no reference to the transfer.
+        // Without a connection this is an error, which the caller's own note of the pause covers.
+        unsafe { curl_sys::curl_easy_pause(self.handle.as_ptr(), mask) };
+    }
+}
+
+impl<T: Transfer> Drop for Easy<T> {
+    fn drop(&mut self) {
+        // SAFETY: the handle is live, in `multi` if that is set, and not used after this. The list
+        // is freed after it, and the box came from `Box::leak`.
+        unsafe {
+            if let Some(multi) = self.multi.take() {
+                curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.as_ptr());
+            }
+            curl_sys::curl_easy_cleanup(self.handle.as_ptr());
+            drop(Box::from_raw(self.state.as_ptr()));
+        }
+    }
+}
+
+thread_local! {
+    /// Grows with everything that a transfer of this thread receives or sends.
+    static ACTIVITY: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A number that grows with everything that transfers of this thread receive or send.
+pub fn activity() -> u64 {
+    ACTIVITY.get()
+}
+
+/// Runs a callback of a transfer. A panic in it must not cross libcurl: the transfer fails.
+fn enter<T: Transfer, R>(
+    data: *mut c_void,
+    failed: R,
+    body: impl FnOnce(&State<T>, &mut T) -> R,
+) -> R {
+    ACTIVITY.set(ACTIVITY.get() + 1);
+    // SAFETY: `data` is the `State` that was set with the callback and outlives the handle. While
+    // libcurl is working nobody else refers to the transfer (see `Easy::transfer`).
+    let (state, transfer) = unsafe {
+        let state = &*data.cast_const().cast::<State<T>>();
+        (state, &mut *state.transfer.get())
+    };
+    if state.panicked.get() {
+        return failed;
+    }
+    catch_unwind(AssertUnwindSafe(|| body(state, transfer))).unwrap_or_else(|_| {
+        state.panicked.set(true);
+        failed
+    })
+}
+
+/// The bytes that libcurl hands to a callback.
+///
+/// # Safety
+/// `pointer` is valid for `size * count` bytes while the result is used.
+unsafe fn handed<'a>(pointer: *mut c_char, size: usize, count: usize) -> &'a [u8] {
+    let length = size * count;
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: by this function's own contract.
+    unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), length) }
+}
+
+extern "C" fn header_callback<T: Transfer>(
+    pointer: *mut c_char,
+    size: usize,
+    count: usize,
+    data: *mut c_void,
+) -> usize {
+    // SAFETY: libcurl's contract for this callback.
+    let line = unsafe { handed(pointer, size, count) };
+    take::<T>(data, line, |transfer, line| transfer.header(line))
+}
+
+extern "C" fn write_callback<T: Transfer>(
+    pointer: *mut c_char,
+    size: usize,
+    count: usize,
+    data: *mut c_void,
+) -> usize {
+    // SAFETY: libcurl's contract for this callback.
+    let bytes = unsafe { handed(pointer, size, count) };
+    if bytes.is_empty() {
+        return 0;
+    }
+    take::<T>(data, bytes, |transfer, bytes| transfer.body(bytes))
+}
+
+/// Gives bytes to a transfer and does what it says.
+fn take<T: Transfer>(
+    data: *mut c_void,
+    bytes: &[u8],
+    give: impl FnOnce(&mut T, &[u8]) -> Flow,
+) -> usize {
+    // Anything but the length given makes libcurl fail the transfer.
+    const FAILED: usize = usize::MAX;
+    enter::<T, usize>(data, FAILED, |state, transfer| {
+        match give(transfer, bytes) {
+            Flow::Continue => bytes.len(),
+            Flow::Pause => {
+                // The bytes are taken and the reading stops here. Returning CURL_WRITEFUNC_PAUSE would
+                // make libcurl keep a copy of them.
+                // SAFETY: one of the few calls that libcurl allows in a callback; pausing calls nothing.
+                unsafe { curl_sys::curl_easy_pause(state.easy, curl::PAUSE_RECV) };
+                bytes.len()
+            }
+            Flow::Abort => FAILED,
+        }
+    })
+}
+
+extern "C" fn read_callback<T: Transfer>(
+    pointer: *mut c_char,
+    size: usize,
+    count: usize,
+    data: *mut c_void,
+) -> usize {
+    let length = size * count;
+    if length == 0 {
+        return 0;
+    }
+    // SAFETY: libcurl's contract for this callback: a buffer of that size to be filled. It was
+    // initialised by libcurl or its bytes are only written here.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(pointer.cast::<u8>(), length) };
+    enter::<T, usize>(data, curl::READ_ABORT, |_, transfer| {
+        match transfer.read(buffer) {
+            Supply::Bytes(count) => count.min(length),
+            Supply::Pause => curl::READ_PAUSE,
+        }
+    })
+}
+
+extern "C" fn seek_callback<T: Transfer>(
+    data: *mut c_void,
+    offset: curl_off_t,
+    origin: c_int,
+) -> c_int {
+    let Ok(offset) = u64::try_from(offset) else {
+        return curl_sys::CURL_SEEKFUNC_FAIL;
+    };
+    if origin != libc::SEEK_SET {
+        return curl_sys::CURL_SEEKFUNC_CANTSEEK;
+    }
+    enter::<T, c_int>(
+        data,
+        curl_sys::CURL_SEEKFUNC_FAIL,
+        |_, transfer| match transfer.rewind(offset) {
+            true => curl_sys::CURL_SEEKFUNC_OK,
+            false => curl_sys::CURL_SEEKFUNC_FAIL,
+        },
+    )
+}
+
+extern "C" fn open_socket(
+    _data: *mut c_void,
+    _purpose: curl_sys::curlsocktype,
+    address: *mut curl_sys::curl_sockaddr,
+) -> curl_socket_t {
+    // SAFETY: libcurl hands over a valid address; only its numbers are used.
+    let fd = unsafe {
+        let address = &*address;
+        libc::socket(
+            address.family,
+            address.socktype | libc::SOCK_CLOEXEC,
+            address.protocol,
+        )
+    };
+    if fd >= 0
+        && let Some(sockets) = sockets::here()
+    {
+        sockets.borrow_mut().opened(fd);
+    }
+    fd
+}
+
+extern "C" fn close_socket(_data: *mut c_void, fd: curl_socket_t) -> c_int {
+    if let Some(sockets) = sockets::here() {
+        sockets.borrow_mut().closed(fd);
+    }
+    // SAFETY: libcurl gives up the descriptor, which `open_socket` made.
+    unsafe { libc::close(fd) }
+}

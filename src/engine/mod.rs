@@ -1,0 +1,12 @@
+//! The event thread: epoll, timers and libcurl's multi interface. Knows transfers, not sessions.
+//!
+//! Everything that touches libcurl lives on one thread. Other threads reach it by commands.
+
+pub mod curl;
+pub mod easy;
+pub mod multi;
+pub mod process;
+pub mod reactor;
+pub mod sockets;
+pub mod timers;
+pub mod tls;

@@ -1,0 +1,403 @@
+//! The loop: commands in, events out, never blocked, never running the caller's code.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use nix::sys::epoll::EpollEvent;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::easy::activity;
+use super::multi::{Limits, Multi};
+use super::sockets::{MultiId, NO_MULTI, Sockets};
+use super::timers::{Timer, Timers};
+use super::{easy, process};
+use crate::foundation::pool;
+
+/// What the loop works for. All methods run on the loop thread.
+pub trait World: Sized + 'static {
+    type Command: Send + 'static;
+
+    fn new() -> Self;
+    /// A command of another thread.
+    fn command(&mut self, engine: &mut Engine, command: Self::Command);
+    /// A transfer ended; `code` is libcurl's result.
+    fn finished(&mut self, engine: &mut Engine, key: usize, code: u32);
+    /// A timer that was armed for `token` came due.
+    fn timer(&mut self, engine: &mut Engine, token: usize);
+    /// Everything of this turn is done: the time to pass on what it brought.
+    fn turn_ended(&mut self, engine: &mut Engine);
+    /// A panic was caught in one of the above.
+    fn panicked(&mut self, engine: &mut Engine);
+}
+
+/// Commands and events of one turn before others have theirs.
+const COMMANDS_A_TURN: usize = 256;
+const EVENTS_A_TURN: usize = 64;
+/// How long a socket that spins is not listened to.
+const MUTED_FOR: Duration = Duration::from_millis(10);
+
+struct Wake {
+    event: EventFd,
+    /// The loop may be asleep: a command must wake it.
+    sleeping: AtomicBool,
+}
+
+impl Wake {
+    fn wake(&self) {
+        if self.sleeping.swap(false, Ordering::SeqCst) {
+            let _ = self.event.write(1);
+        }
+    }
+}
+
+/// Sends commands to a loop from any thread.
+pub struct Remote<C> {
+    commands: Sender<C>,
+    wake: Arc<Wake>,
+}
+
+impl<C> Clone for Remote<C> {
+    fn clone(&self) -> Self {
+        Remote {
+            commands: self.commands.clone(),
+            wake: Arc::clone(&self.wake),
+        }
+    }
+}
+
+impl<C> Remote<C> {
+    /// Sends a command. Commands arrive in the order in which one thread sends them.
+    pub fn send(&self, command: C) {
+        if self.commands.send(command).is_ok() {
+            self.wake.wake();
+        }
+    }
+}
+
+/// Starts a loop on a thread of its own.
+pub fn start<W: World>() -> std::io::Result<Remote<W::Command>> {
+    process::initialise();
+    let (sender, receiver) = unbounded();
+    let wake = Arc::new(Wake {
+        event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+        sleeping: AtomicBool::new(false),
+    });
+    let remote = Remote {
+        commands: sender,
+        wake: Arc::clone(&wake),
+    };
+    let sleeper = Arc::clone(&wake);
+    process::loop_started(Box::new(move || {
+        sleeper.sleeping.store(true, Ordering::SeqCst);
+        sleeper.wake();
+    }));
+    pool::spawn("nsurl-loop", move || match Engine::new() {
+        Ok(engine) => Reactor {
+            engine,
+            world: W::new(),
+            commands: receiver,
+            wake,
+        }
+        .run(),
+        Err(error) => tracing::error!(target: "engine", %error, "the loop cannot start"),
+    })?;
+    Ok(remote)
+}
+
+enum Token {
+    Multi(MultiId),
+    World(usize),
+}
+
+struct Entry {
+    multi: Rc<Multi>,
+    timer: Timer,
+}
+
+/// What a world can ask of its loop.
+pub struct Engine {
+    sockets: Rc<RefCell<Sockets>>,
+    multis: HashMap<MultiId, Entry>,
+    next_multi: MultiId,
+    timers: Timers<Token>,
+    now: Instant,
+    /// Multi handles that libcurl may have work or results for.
+    touched: Vec<MultiId>,
+}
+
+impl Engine {
+    fn new() -> nix::Result<Engine> {
+        Ok(Engine {
+            sockets: Sockets::install()?,
+            multis: HashMap::new(),
+            next_multi: 0,
+            timers: Timers::default(),
+            now: Instant::now(),
+            touched: Vec::new(),
+        })
+    }
+
+    /// The time at which this turn began to work.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Makes a multi handle. `None` when there is no memory.
+    pub fn open_multi(&mut self, limits: Limits) -> Option<MultiId> {
+        let id = self.next_multi;
+        self.next_multi = (id + 1) % NO_MULTI;
+        let multi = Multi::new(id, Rc::clone(&self.sockets), limits)?;
+        self.multis.insert(
+            id,
+            Entry {
+                multi: Rc::new(multi),
+                timer: Timer::default(),
+            },
+        );
+        Some(id)
+    }
+
+    /// Closes a multi handle and its connections.
+    pub fn close_multi(&mut self, id: MultiId) {
+        if let Some(mut entry) = self.multis.remove(&id) {
+            self.timers.disarm(&mut entry.timer);
+        }
+    }
+
+    /// Starts a transfer.
+    pub fn add<T: easy::Transfer>(&mut self, id: MultiId, easy: &mut easy::Easy<T>) -> bool {
+        let Some(entry) = self.multis.get(&id) else {
+            return false;
+        };
+        let added = easy.add_to(&entry.multi);
+        self.touched.push(id);
+        added
+    }
+
+    /// Says that libcurl was told something about this multi handle's transfers.
+    pub fn touch(&mut self, id: MultiId) {
+        self.touched.push(id);
+    }
+
+    pub fn arm(&mut self, timer: &mut Timer, at: Instant, token: usize) {
+        self.timers.arm(timer, at, Token::World(token));
+    }
+
+    pub fn disarm(&mut self, timer: &mut Timer) {
+        self.timers.disarm(timer);
+    }
+
+    /// Carries libcurl's wishes for a call without an event over to the timers. True when one is
+    /// due now.
+    fn sync_deadline(&mut self, id: MultiId) -> bool {
+        let Some(entry) = self.multis.get_mut(&id) else {
+            return false;
+        };
+        let Some(moved) = entry.multi.take_moved_deadline() else {
+            return false;
+        };
+        // Read anew: "at once" is later than the beginning of this turn.
+        self.now = Instant::now();
+        match moved {
+            Some(deadline) if deadline <= self.now => {
+                self.timers.disarm(&mut entry.timer);
+                true
+            }
+            Some(deadline) => {
+                self.timers
+                    .arm(&mut entry.timer, deadline, Token::Multi(id));
+                false
+            }
+            None => {
+                self.timers.disarm(&mut entry.timer);
+                false
+            }
+        }
+    }
+}
+
+struct Reactor<W: World> {
+    engine: Engine,
+    world: W,
+    commands: Receiver<W::Command>,
+    wake: Arc<Wake>,
+}
+
+impl<W: World> Reactor<W> {
+    fn run(mut self) -> ! {
+        let own = self.wake.event.as_fd().as_raw_fd();
+        self.engine.sockets.borrow_mut().watch_own(own);
+        let mut events = [EpollEvent::empty(); EVENTS_A_TURN];
+        loop {
+            self.engine.now = Instant::now();
+            let more = self.take_commands();
+            self.fire_timers();
+            self.work();
+            self.guarded(|world, engine| world.turn_ended(engine));
+            let busy = more || !self.engine.touched.is_empty();
+            self.engine.sockets.borrow_mut().flush();
+            if process::is_exiting() {
+                process::park_for_ever();
+            }
+            let count = self.sleep(&mut events, busy);
+            self.engine.now = Instant::now();
+            self.handle(&events[..count]);
+        }
+    }
+
+    /// Runs a part of the world's work. A panic in it must not end the loop for all others.
+    fn guarded(&mut self, body: impl FnOnce(&mut W, &mut Engine)) {
+        let result = catch_unwind(AssertUnwindSafe(|| body(&mut self.world, &mut self.engine)));
+        if let Err(panic) = result {
+            tracing::error!(target: "engine", panic = panic_text(&*panic), "a panic on the loop was caught");
+            let again = catch_unwind(AssertUnwindSafe(|| self.world.panicked(&mut self.engine)));
+            if again.is_err() {
+                tracing::error!(target: "engine", "failing the transfer that panicked panicked as well");
+            }
+        }
+    }
+
+    /// True when there are more commands than one turn takes.
+    fn take_commands(&mut self) -> bool {
+        for _ in 0..COMMANDS_A_TURN {
+            match self.commands.try_recv() {
+                Ok(command) => self.guarded(|world, engine| world.command(engine, command)),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
+            }
+        }
+        !self.commands.is_empty()
+    }
+
+    fn fire_timers(&mut self) {
+        while let Some(token) = self.engine.timers.pop_due(self.engine.now) {
+            match token {
+                Token::World(token) => self.guarded(|world, engine| world.timer(engine, token)),
+                Token::Multi(id) => {
+                    if let Some(entry) = self.engine.multis.get_mut(&id) {
+                        entry.timer.fired();
+                        entry.multi.timeout_action();
+                        self.engine.touched.push(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets libcurl work on what is due, and passes on results, until nothing more comes of it.
+    fn work(&mut self) {
+        // Bounded, so that sockets and other commands have their turn too.
+        for _ in 0..4 {
+            if self.engine.touched.is_empty() {
+                return;
+            }
+            let mut touched = std::mem::take(&mut self.engine.touched);
+            touched.sort_unstable();
+            touched.dedup();
+            for id in touched {
+                if self.engine.sync_deadline(id)
+                    && let Some(multi) = self
+                        .engine
+                        .multis
+                        .get(&id)
+                        .map(|entry| Rc::clone(&entry.multi))
+                {
+                    multi.timeout_action();
+                    // What it did may have made more due, now or later.
+                    if self.engine.sync_deadline(id) {
+                        multi.timeout_action();
+                        self.engine.touched.push(id);
+                    }
+                }
+                self.take_finished(id);
+            }
+        }
+    }
+
+    fn take_finished(&mut self, id: MultiId) {
+        let Some(multi) = self
+            .engine
+            .multis
+            .get(&id)
+            .map(|entry| Rc::clone(&entry.multi))
+        else {
+            return;
+        };
+        // Collected first: handling a result removes handles from what is being read.
+        let mut finished = Vec::new();
+        multi.take_finished(|key, code| finished.push((key, code)));
+        for (key, code) in finished {
+            self.guarded(|world, engine| world.finished(engine, key, code));
+        }
+    }
+
+    fn sleep(&mut self, events: &mut [EpollEvent], busy: bool) -> usize {
+        let mut deadline = self.engine.timers.earliest();
+        if self.engine.sockets.borrow().has_muted() {
+            let unmuted = self.engine.now + MUTED_FOR;
+            deadline = Some(deadline.map_or(unmuted, |deadline| deadline.min(unmuted)));
+        }
+        let milliseconds = match deadline {
+            _ if busy => 0,
+            // Rounded up: waking a moment early would mean turning round for nothing.
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                u16::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u16::MAX)
+            }
+            None => u16::MAX,
+        };
+        self.wake.sleeping.store(true, Ordering::SeqCst);
+        // A command that came before that store woke nobody.
+        let milliseconds = if self.commands.is_empty() {
+            milliseconds
+        } else {
+            0
+        };
+        let count = self.engine.sockets.borrow().wait(events, milliseconds);
+        self.wake.sleeping.store(false, Ordering::SeqCst);
+        if self.engine.sockets.borrow().has_muted() {
+            self.engine.sockets.borrow_mut().unmute();
+        }
+        count
+    }
+
+    fn handle(&mut self, events: &[EpollEvent]) {
+        for event in events {
+            let ready = self.engine.sockets.borrow_mut().resolve(event);
+            let Some(ready) = ready else { continue };
+            if ready.multi == NO_MULTI {
+                let _ = self.wake.event.read();
+                continue;
+            }
+            let Some(multi) = self
+                .engine
+                .multis
+                .get(&ready.multi)
+                .map(|entry| Rc::clone(&entry.multi))
+            else {
+                continue;
+            };
+            let before = activity();
+            multi.socket_action(ready.fd, ready.flags);
+            if activity() != before {
+                self.engine.sockets.borrow_mut().progressed(ready.fd);
+            }
+            self.engine.touched.push(ready.multi);
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

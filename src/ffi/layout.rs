@@ -1,0 +1,127 @@
+//! Proof that C and Rust agree: assertions in C about every layout and constant.
+
+use std::fmt::Write;
+use std::mem::offset_of;
+
+use super::delegate::{
+    nsurlsession_data_delegate_t, nsurlsession_delegate_t, nsurlsession_session_delegate_t,
+    nsurlsession_task_delegate_t,
+};
+use super::library::nsurlsession_version;
+use super::queue::nsurlsession_executor_t;
+use super::types::{
+    nsurlsession_log_level_t, nsurlsession_response_disposition_t, nsurlsession_task_kind_t,
+    nsurlsession_task_state_t,
+};
+use crate::foundation::error;
+use crate::foundation::error_code;
+use crate::task::TaskState;
+
+/// A C source file that compiles if and only if the header says what this library does.
+pub fn assertions() -> String {
+    let mut source = String::from(
+        "#include <nsurlsession/nsurlsession.h>\n#include <assert.h>\n#include <stddef.h>\n",
+    );
+    let mut equal = |left: String, right: String| {
+        let _ = writeln!(
+            source,
+            "static_assert({left} == {right}, \"{}\");",
+            left.replace('"', "'")
+        );
+    };
+    macro_rules! layout {
+        ($type:ident: $($member:ident),*) => {
+            equal(format!("sizeof({})", stringify!($type)), size_of::<$type>().to_string());
+            $(equal(
+                format!("offsetof({}, {})", stringify!($type), stringify!($member)),
+                offset_of!($type, $member).to_string(),
+            );)*
+        };
+    }
+    layout!(nsurlsession_session_delegate_t: struct_size, did_become_invalid_with_error);
+    layout!(nsurlsession_task_delegate_t:
+        struct_size, did_create_task, will_perform_http_redirection, did_complete_with_error);
+    layout!(nsurlsession_data_delegate_t: struct_size, did_receive_response, did_receive_data);
+    layout!(nsurlsession_delegate_t: struct_size, context, release, session, task, data);
+    layout!(nsurlsession_executor_t: struct_size, context, release, execute);
+    layout!(nsurlsession_task_state_t:);
+    layout!(nsurlsession_task_kind_t:);
+    layout!(nsurlsession_response_disposition_t:);
+    layout!(nsurlsession_log_level_t:);
+
+    let mut constant = |name: &str, value: i64| equal(name.to_owned(), value.to_string());
+    constant(
+        "NSURLSESSION_VERSION_NUMBER",
+        i64::from(nsurlsession_version()),
+    );
+    constant(
+        "(NSURLSESSION_VERSION_MAJOR << 16 | NSURLSESSION_VERSION_MINOR << 8 | NSURLSESSION_VERSION_PATCH)",
+        i64::from(nsurlsession_version()),
+    );
+    constant("NSURLSESSION_TRANSFER_SIZE_UNKNOWN", -1);
+    constant("NSURLSESSION_RESPONSE_UNKNOWN_LENGTH", -1);
+    constant("NSURLSESSION_TASK_STATE_RUNNING", TaskState::Running as i64);
+    constant(
+        "NSURLSESSION_TASK_STATE_SUSPENDED",
+        TaskState::Suspended as i64,
+    );
+    constant(
+        "NSURLSESSION_TASK_STATE_CANCELING",
+        TaskState::Canceling as i64,
+    );
+    constant(
+        "NSURLSESSION_TASK_STATE_COMPLETED",
+        TaskState::Completed as i64,
+    );
+    for (name, value) in [
+        ("TASK_KIND_NONE", 0),
+        ("TASK_KIND_DATA", 1),
+        ("RESPONSE_CANCEL", 0),
+        ("RESPONSE_ALLOW", 1),
+        ("RESPONSE_BECOME_DOWNLOAD", 2),
+        ("RESPONSE_BECOME_STREAM", 3),
+        ("LOG_LEVEL_ERROR", 1),
+        ("LOG_LEVEL_WARN", 2),
+        ("LOG_LEVEL_INFO", 3),
+        ("LOG_LEVEL_DEBUG", 4),
+        ("LOG_LEVEL_TRACE", 5),
+        ("ERROR_CANCELLED", error_code::CANCELLED),
+        ("ERROR_TIMED_OUT", error_code::TIMED_OUT),
+        (
+            "ERROR_DOWNLOAD_DECODING_FAILED_TO_COMPLETE",
+            error_code::DOWNLOAD_DECODING_FAILED_TO_COMPLETE,
+        ),
+    ] {
+        constant(&format!("NSURLSESSION_{name}"), value);
+    }
+
+    // Strings: C99 cannot compare them at compile time, but their lengths and ends.
+    for (name, value) in [
+        ("ERROR_DOMAIN", error::URL_DOMAIN),
+        ("POSIX_ERROR_DOMAIN", error::POSIX_DOMAIN),
+        ("CURL_ERROR_DOMAIN", error::CURL_DOMAIN),
+        ("OPENSSL_ERROR_DOMAIN", error::OPENSSL_DOMAIN),
+        ("ERROR_FAILING_URL_ERROR_KEY", error::FAILING_URL_KEY),
+        (
+            "ERROR_FAILING_URL_STRING_ERROR_KEY",
+            error::FAILING_URL_STRING_KEY,
+        ),
+        ("UNDERLYING_ERROR_KEY", error::UNDERLYING_ERROR_KEY),
+        ("LOCALIZED_DESCRIPTION_KEY", error::DESCRIPTION_KEY),
+        (
+            "LOCALIZED_FAILURE_REASON_ERROR_KEY",
+            error::FAILURE_REASON_KEY,
+        ),
+        (
+            "LOCALIZED_RECOVERY_SUGGESTION_ERROR_KEY",
+            error::RECOVERY_SUGGESTION_KEY,
+        ),
+        ("ERROR_TIMEOUT_KIND_KEY", error::TIMEOUT_KIND_KEY),
+    ] {
+        equal(
+            format!("sizeof(NSURLSESSION_{name})"),
+            format!("sizeof(\"{value}\")"),
+        );
+    }
+    source
+}

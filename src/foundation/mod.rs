@@ -1,0 +1,17 @@
+//! Values, errors, queues and logs: what everything above stands on.
+
+pub mod array;
+pub mod data;
+pub mod dictionary;
+pub mod error;
+pub mod error_code;
+pub mod headers;
+pub mod log;
+pub mod media;
+pub mod object;
+pub mod pool;
+pub mod process;
+pub mod queue;
+pub mod status;
+pub mod string;
+pub mod sync;

@@ -1,0 +1,130 @@
+//! What a loader and the task that it loads for say to each other.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::body::BodyPipe;
+use super::coding::Decoder;
+use super::request::RequestValue;
+use super::response::Response;
+use crate::foundation::error::Failure;
+use crate::foundation::headers::HeaderFields;
+use crate::foundation::queue::{Operation, Queue};
+use crate::foundation::sync::Lock;
+
+/// Whether a redirect is followed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirecting {
+    Follow,
+    /// Somebody is asked; the answer comes by `LoadControl::answer_redirect`.
+    Ask,
+}
+
+/// Receives what a loader finds out. Called on the loop thread: it must neither block nor run code
+/// of the program's. Methods that return a bool say whether `operation` is to be posted.
+pub trait LoadClient: Send + Sync {
+    fn redirected(
+        &self,
+        response: &Arc<Response>,
+        proposed: &Arc<RequestValue>,
+    ) -> (Redirecting, bool);
+    /// The loader goes on with this request.
+    fn following(&self, request: &Arc<RequestValue>);
+    fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool;
+    /// Bytes wait in the pipe where none did.
+    fn received_data(&self) -> bool;
+    /// So many bytes of a collected body are here.
+    fn collected(&self, total: u64);
+    /// So many bytes of the request's body were taken to be sent.
+    fn sent(&self, total: u64);
+    /// The last call. With the body, as it came off the wire, when it was to be collected.
+    fn finished(&self, result: Result<Vec<u8>, Failure>) -> bool;
+    /// What delivers all that to the program, and where.
+    fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>);
+}
+
+/// What a load is to do.
+pub struct LoadStart {
+    pub connections: Arc<Connections>,
+    pub request: Arc<RequestValue>,
+    /// Fields of the configuration, for every request.
+    pub additional_headers: Arc<HeaderFields>,
+    /// Without anything moving for so long, the load fails.
+    pub idle_timeout: Duration,
+    /// The load fails at this time.
+    pub resource_deadline: Option<Instant>,
+    /// The body is wanted whole.
+    pub collect: bool,
+    pub client: Arc<dyn LoadClient>,
+    pub control: Arc<LoadControl>,
+}
+
+/// The connections of one session.
+pub struct Connections {
+    pub id: u64,
+    pub per_host: usize,
+}
+
+pub const CANCEL: u32 = 1;
+/// Suspended or no longer.
+pub const SUSPENSION: u32 = 2;
+/// The pipe has room again.
+pub const DRAINED: u32 = 4;
+/// The question about a redirect was answered.
+pub const REDIRECT: u32 = 8;
+
+/// The load has no place on the loop.
+pub const NO_SLOT: usize = usize::MAX;
+
+/// What a task tells its load, from any thread.
+pub struct LoadControl {
+    pub pipe: Arc<BodyPipe>,
+    signals: AtomicU32,
+    suspended: AtomicBool,
+    /// Where the load is on the loop.
+    pub slot: AtomicUsize,
+    redirect: Mutex<Option<Option<Arc<RequestValue>>>>,
+}
+
+impl Default for LoadControl {
+    fn default() -> Self {
+        LoadControl {
+            pipe: Arc::default(),
+            signals: AtomicU32::new(0),
+            suspended: AtomicBool::new(false),
+            slot: AtomicUsize::new(NO_SLOT),
+            redirect: Mutex::new(None),
+        }
+    }
+}
+
+impl LoadControl {
+    /// Notes a signal. True when the loop does not know yet that there are any.
+    pub fn raise(&self, signal: u32) -> bool {
+        self.signals.fetch_or(signal, Ordering::AcqRel) == 0
+    }
+
+    /// All signals since the last call.
+    pub fn take_signals(&self) -> u32 {
+        self.signals.swap(0, Ordering::AcqRel)
+    }
+
+    pub fn set_suspended(&self, suspended: bool) {
+        self.suspended.store(suspended, Ordering::Release);
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Acquire)
+    }
+
+    /// Leaves the answer about a redirect: the request to go on with, or none to take the
+    /// redirect's own response.
+    pub fn answer_redirect(&self, request: Option<Arc<RequestValue>>) {
+        *self.redirect.locked() = Some(request);
+    }
+
+    pub fn take_redirect(&self) -> Option<Option<Arc<RequestValue>>> {
+        self.redirect.locked().take()
+    }
+}

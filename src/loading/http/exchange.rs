@@ -1,0 +1,276 @@
+//! One request and its response: what libcurl's callbacks do. Runs inside libcurl, on the loop.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::head::HeadReader;
+use crate::engine::easy::{Flow, Supply, Transfer};
+use crate::foundation::data::Data;
+use crate::foundation::error::Failure;
+use crate::foundation::error_code;
+use crate::loading::client::{LoadClient, LoadControl};
+use crate::loading::coding::{CodingError, Decoder};
+use crate::loading::response::{Head, Response};
+
+/// Loads for which something is to be done once libcurl has finished its work of this turn.
+pub type Attention = Rc<RefCell<Vec<usize>>>;
+
+/// How much of a redirect's own body is kept while it is not known whether anybody wants it.
+const REDIRECT_BODY: usize = 64 * 1024;
+
+/// Where the body goes.
+enum Sink {
+    /// To whoever delivers it, piece by piece.
+    Pipe,
+    /// Here, until all of it is there.
+    Whole(Vec<u8>),
+}
+
+/// What the exchange is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Head,
+    /// The response is a redirect: whether its body is wanted is not known yet.
+    Redirect,
+    Body,
+}
+
+pub struct Exchange {
+    pub client: Arc<dyn LoadClient>,
+    pub control: Arc<LoadControl>,
+    pub key: usize,
+    pub attention: Attention,
+    url: String,
+    follows_redirects: bool,
+    head: HeadReader,
+    phase: Phase,
+    sink: Sink,
+    received: usize,
+    body: Option<Arc<Data>>,
+    sent: usize,
+    /// The body may be sent twice without doing its work twice.
+    repeatable: bool,
+    /// When something moved last.
+    pub activity: Instant,
+    /// libcurl does not read, or not send, until it is told to.
+    pub paused: (bool, bool),
+    /// The client has something to deliver.
+    pub announce: bool,
+    /// A redirect that the loader has to look at.
+    pub redirect: Option<Arc<Response>>,
+    /// The response came by HTTP/2.
+    pub multiplexed: bool,
+    /// Why the exchange made libcurl stop.
+    pub failure: Option<Failure>,
+    /// The head of a response has come.
+    pub responded: bool,
+}
+
+pub struct Start {
+    pub client: Arc<dyn LoadClient>,
+    pub control: Arc<LoadControl>,
+    pub key: usize,
+    pub attention: Attention,
+    pub url: String,
+    pub collect: bool,
+    pub body: Option<Arc<Data>>,
+    pub repeatable: bool,
+    pub now: Instant,
+}
+
+impl Exchange {
+    pub fn new(start: Start) -> Exchange {
+        Exchange {
+            client: start.client,
+            control: start.control,
+            key: start.key,
+            attention: start.attention,
+            url: start.url,
+            follows_redirects: true,
+            head: HeadReader::default(),
+            phase: Phase::Head,
+            sink: if start.collect {
+                Sink::Whole(Vec::new())
+            } else {
+                Sink::Pipe
+            },
+            received: 0,
+            body: start.body,
+            sent: 0,
+            repeatable: start.repeatable,
+            activity: start.now,
+            paused: (false, false),
+            announce: false,
+            redirect: None,
+            multiplexed: false,
+            failure: None,
+            responded: false,
+        }
+    }
+
+    fn call_attention(&self) {
+        self.attention.borrow_mut().push(self.key);
+    }
+
+    fn announce(&mut self) {
+        if !std::mem::replace(&mut self.announce, true) {
+            self.call_attention();
+        }
+    }
+
+    fn respond(&mut self, head: Head) -> Flow {
+        self.responded = true;
+        self.multiplexed =
+            head.http_version.starts_with("HTTP/2") || head.http_version.starts_with("HTTP/3");
+        let redirects = matches!(head.status, 301 | 302 | 303 | 307 | 308);
+        let location = head
+            .fields
+            .get("Location")
+            .is_some_and(|location| !location.is_empty());
+        if let Sink::Whole(whole) = &mut self.sink
+            && let Some(length) = head.fields.get("Content-Length")
+            && let Some(length) = std::str::from_utf8(length)
+                .ok()
+                .and_then(|text| text.parse::<usize>().ok())
+        {
+            // A server may lie: what it does not send costs at most this.
+            whole.reserve_exact(length.min(1 << 20));
+        }
+        let response = Response::http(&self.url, head);
+        if redirects && location && self.follows_redirects {
+            self.phase = Phase::Redirect;
+            self.redirect = Some(response);
+            self.call_attention();
+            return Flow::Continue;
+        }
+        if self.multiplexed {
+            self.call_attention();
+        }
+        self.accept(response)
+    }
+
+    /// This is the response that the task gets.
+    fn accept(&mut self, response: Arc<Response>) -> Flow {
+        self.phase = Phase::Body;
+        let coding = response.fields().joined("Content-Encoding");
+        let decoder = match coding
+            .as_deref()
+            .map(Decoder::for_content_encoding)
+            .transpose()
+        {
+            Ok(decoder) => decoder.flatten(),
+            Err(error) => {
+                let _ = self.client.received_response(response, None);
+                self.failure = Some(coding_failure(&error));
+                return Flow::Abort;
+            }
+        };
+        if self.client.received_response(response, decoder) {
+            self.announce();
+        }
+        Flow::Continue
+    }
+
+    /// The redirect is not followed: its response is the task's.
+    pub fn take_redirect_response(&mut self, response: Arc<Response>) -> Flow {
+        let flow = self.accept(response);
+        if self.received > 0 && matches!(self.sink, Sink::Pipe) && self.client.received_data() {
+            self.announce();
+        }
+        flow
+    }
+
+    /// What was collected.
+    pub fn take_whole(&mut self) -> Vec<u8> {
+        match &mut self.sink {
+            Sink::Whole(whole) => std::mem::take(whole),
+            Sink::Pipe => Vec::new(),
+        }
+    }
+
+    /// Whether libcurl should be reading now.
+    pub fn wants_receiving(&self) -> bool {
+        if self.control.is_suspended() {
+            return false;
+        }
+        match (&self.sink, self.phase) {
+            (Sink::Pipe, _) => !self.control.pipe.is_full(),
+            (Sink::Whole(_), Phase::Redirect) => self.received < REDIRECT_BODY,
+            (Sink::Whole(_), _) => true,
+        }
+    }
+}
+
+/// Content that cannot be decoded, as an error.
+pub fn coding_failure(error: &CodingError) -> Failure {
+    let code = match error {
+        CodingError::Unknown(_) => error_code::CANNOT_DECODE_CONTENT_DATA,
+        CodingError::Corrupt(_) | CodingError::Truncated => error_code::CANNOT_DECODE_RAW_DATA,
+    };
+    Failure::new(code).detail(error.to_string())
+}
+
+impl Transfer for Exchange {
+    fn header(&mut self, line: &[u8]) -> Flow {
+        self.activity = Instant::now();
+        match self.head.line(line) {
+            Some(head) => self.respond(head),
+            None => Flow::Continue,
+        }
+    }
+
+    fn body(&mut self, bytes: &[u8]) -> Flow {
+        self.activity = Instant::now();
+        self.received += bytes.len();
+        match &mut self.sink {
+            Sink::Whole(whole) => {
+                whole.extend_from_slice(bytes);
+                if self.phase == Phase::Body {
+                    self.client.collected(whole.len() as u64);
+                }
+            }
+            Sink::Pipe => {
+                let pushed = self.control.pipe.push(bytes);
+                if pushed.first && self.phase == Phase::Body && self.client.received_data() {
+                    self.announce();
+                }
+            }
+        }
+        if self.wants_receiving() {
+            return Flow::Continue;
+        }
+        self.paused.0 = true;
+        Flow::Pause
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Supply {
+        self.activity = Instant::now();
+        if self.control.is_suspended() {
+            self.paused.1 = true;
+            return Supply::Pause;
+        }
+        let Some(body) = &self.body else {
+            return Supply::Bytes(0);
+        };
+        let left = &body.bytes()[self.sent..];
+        let count = left.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&left[..count]);
+        self.sent += count;
+        self.client.sent(self.sent as u64);
+        Supply::Bytes(count)
+    }
+
+    fn rewind(&mut self, offset: u64) -> bool {
+        let length = self.body.as_ref().map_or(0, |body| body.bytes().len());
+        match usize::try_from(offset) {
+            Ok(offset) if offset <= length && self.repeatable => {
+                self.sent = offset;
+                self.client.sent(self.sent as u64);
+                true
+            }
+            _ => false,
+        }
+    }
+}

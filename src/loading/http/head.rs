@@ -1,0 +1,116 @@
+//! Reads the lines of a response's head as libcurl hands them over.
+
+use crate::loading::response::Head;
+
+/// Where in a response the next header line belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Before the status line of the first or the next response.
+    Start,
+    Fields,
+    /// After the final response's head: what comes now are trailers.
+    Done,
+}
+
+#[derive(Debug)]
+pub struct HeadReader {
+    place: Place,
+    head: Head,
+}
+
+impl Default for HeadReader {
+    fn default() -> Self {
+        HeadReader {
+            place: Place::Start,
+            head: Head::default(),
+        }
+    }
+}
+
+impl HeadReader {
+    /// Takes a line with its line break. The final response's head, when this line ends it.
+    pub fn line(&mut self, line: &[u8]) -> Option<Head> {
+        let line = line.trim_ascii_end();
+        if self.place == Place::Done {
+            return None;
+        }
+        if let Some(status) = line.strip_prefix(b"HTTP/") {
+            self.start(status);
+            return None;
+        }
+        if !line.is_empty() {
+            if self.place == Place::Fields {
+                self.head.fields.push(line);
+            }
+            return None;
+        }
+        if self.place == Place::Fields && self.head.status >= 200 {
+            self.place = Place::Done;
+            return Some(std::mem::take(&mut self.head));
+        }
+        // The end of an informational response, or of a proxy's answer to CONNECT.
+        self.place = Place::Start;
+        None
+    }
+
+    fn start(&mut self, status: &[u8]) {
+        let mut words = status
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty());
+        let version = words
+            .next()
+            .map(String::from_utf8_lossy)
+            .unwrap_or_default();
+        let code = words
+            .next()
+            .and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        self.place = Place::Fields;
+        self.head.fields.clear();
+        self.head.http_version = format!("HTTP/{version}");
+        self.head.status = code.unwrap_or(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Vec<Head> {
+        let mut reader = HeadReader::default();
+        lines
+            .iter()
+            .filter_map(|line| reader.line(format!("{line}\r\n").as_bytes()))
+            .collect()
+    }
+
+    #[test]
+    fn informational_responses_and_trailers_are_not_the_response() {
+        let heads = read(&[
+            "HTTP/1.1 103 Early Hints",
+            "Link: <a>",
+            "",
+            "HTTP/1.1 100 Continue",
+            "",
+            "HTTP/1.1 200 OK",
+            "A: 1",
+            "B:2",
+            "",
+            "Trailer-Field: x",
+            "",
+        ]);
+        assert_eq!(heads.len(), 1);
+        assert_eq!(
+            (heads[0].status, heads[0].http_version.as_str()),
+            (200, "HTTP/1.1")
+        );
+        assert_eq!(heads[0].fields.get("a"), Some(&b"1"[..]));
+        assert_eq!(heads[0].fields.get("link"), None);
+        assert_eq!(heads[0].fields.get("trailer-field"), None);
+    }
+
+    #[test]
+    fn a_status_without_a_reason_is_read() {
+        assert_eq!(read(&["HTTP/2 204 ", ""])[0].status, 204);
+        assert_eq!(read(&["HTTP/1.1 404 Not Found Here", ""])[0].status, 404);
+    }
+}

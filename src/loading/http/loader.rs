@@ -1,0 +1,699 @@
+//! The loads of all sessions, on the loop thread: from request through redirects to the end.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use slab::Slab;
+use url::Url;
+
+use super::exchange::{self, Attention, Exchange};
+use super::{failure, hosts, options};
+use crate::engine::easy::{Easy, Flow};
+use crate::engine::multi::Limits;
+use crate::engine::reactor::{Engine, World};
+use crate::engine::sockets::MultiId;
+use crate::engine::timers::Timer;
+use crate::foundation::error::Failure;
+use crate::foundation::error_code;
+use crate::foundation::headers::HeaderFields;
+use crate::foundation::queue::{Operation, Queue};
+use crate::loading::client::{CANCEL, LoadControl, LoadStart, NO_SLOT, REDIRECT, Redirecting};
+use crate::loading::redirect::{self, Redirect, UnusableReason};
+use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
+use crate::loading::response::Response;
+
+pub enum Command {
+    Start(Box<LoadStart>),
+    Signal(Arc<LoadControl>),
+    /// A session is gone: close its connections.
+    Close(u64),
+}
+
+/// Where a load stands. It moves forward through these, and back to `Queued` with every redirect.
+enum Stage {
+    /// Waits for its turn to connect to the host.
+    Queued,
+    /// libcurl is at work.
+    Transferring(Easy<Exchange>),
+    /// A redirect came and is looked at, or somebody is asked about it.
+    Redirecting(Redirection),
+    /// Between two stages, inside one function.
+    Moving,
+}
+
+struct Redirection {
+    response: Arc<Response>,
+    /// The exchange with the redirect's own body; libcurl may be done with it.
+    easy: Easy<Exchange>,
+    done: Option<u32>,
+    /// What to do, once that is known: another request, or none to take this response.
+    answer: Option<Option<Arc<RequestValue>>>,
+}
+
+struct Load {
+    start: LoadStart,
+    /// The request of this hop.
+    request: Arc<RequestValue>,
+    /// What limits on connections count this hop under; set while it has entered there.
+    host: Option<String>,
+    stage: Stage,
+    redirects: usize,
+    /// A redirect led to another origin: what is secret to the first stays behind.
+    crossed: bool,
+    timer: Timer,
+}
+
+/// What the loop keeps for one session.
+struct Session {
+    multi: MultiId,
+    hosts: hosts::Hosts,
+    loads: usize,
+    closed: bool,
+}
+
+pub struct Loader {
+    loads: Slab<Load>,
+    sessions: HashMap<u64, Session>,
+    attention: Attention,
+    /// What is to be posted at the end of the turn.
+    ready: Vec<(Arc<Queue>, Arc<dyn Operation>)>,
+    /// The load that is being worked on: to be failed when that panics.
+    current: Option<usize>,
+}
+
+impl World for Loader {
+    type Command = Command;
+
+    fn new() -> Self {
+        Loader {
+            loads: Slab::new(),
+            sessions: HashMap::new(),
+            attention: Rc::new(RefCell::new(Vec::new())),
+            ready: Vec::new(),
+            current: None,
+        }
+    }
+
+    fn command(&mut self, engine: &mut Engine, command: Command) {
+        match command {
+            Command::Start(start) => self.start(engine, *start),
+            Command::Signal(control) => self.signalled(engine, &control),
+            Command::Close(id) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.closed = true;
+                }
+                self.close_if_unused(engine, id);
+            }
+        }
+    }
+
+    fn finished(&mut self, engine: &mut Engine, key: usize, code: u32) {
+        self.current = Some(key);
+        // What the callbacks noted comes first: a redirect, or HTTP/2.
+        self.attend(engine, key);
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        match &mut load.stage {
+            Stage::Transferring(easy) => {
+                let result = match code {
+                    curl_sys::CURLE_OK => Ok(easy.transfer().take_whole()),
+                    code => Err(failure::of_transfer(easy, code)),
+                };
+                self.finish(engine, key, result);
+            }
+            Stage::Redirecting(redirection) => {
+                redirection.done = Some(code);
+                self.proceed(engine, key);
+            }
+            Stage::Queued | Stage::Moving => {}
+        }
+        self.current = None;
+    }
+
+    fn timer(&mut self, engine: &mut Engine, key: usize) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        self.current = Some(key);
+        load.timer.fired();
+        let now = engine.now();
+        let expired = if load
+            .start
+            .resource_deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            Some((
+                "resource",
+                "The whole load took longer than the resource timeout allows.",
+            ))
+        } else if load.idle_deadline().is_some_and(|deadline| deadline <= now) {
+            Some((
+                "request",
+                "Nothing was sent or received for as long as the request timeout allows.",
+            ))
+        } else {
+            None
+        };
+        if load.start.control.is_suspended() {
+            // Suspended loads have no timers; being resumed sets them again.
+        } else if let Some((kind, reason)) = expired {
+            self.fail(
+                engine,
+                key,
+                Failure::new(error_code::TIMED_OUT)
+                    .timeout(kind)
+                    .detail(reason),
+            );
+        } else {
+            self.arm(engine, key);
+        }
+        self.current = None;
+    }
+
+    fn turn_ended(&mut self, engine: &mut Engine) {
+        // A redirect whose body has not ended by now is not waited for.
+        loop {
+            let attention = std::mem::take(&mut *self.attention.borrow_mut());
+            if attention.is_empty() {
+                break;
+            }
+            for key in attention {
+                self.current = Some(key);
+                self.attend(engine, key);
+                self.hurry(engine, key);
+                self.current = None;
+            }
+        }
+        self.post();
+    }
+
+    fn panicked(&mut self, engine: &mut Engine) {
+        if let Some(key) = self.current.take() {
+            let reason = "The library failed inside. This is a bug of its own.";
+            self.fail(
+                engine,
+                key,
+                Failure::new(error_code::UNKNOWN).detail(reason),
+            );
+        }
+    }
+}
+
+impl Load {
+    /// When the load fails if nothing moves until then. `None` while it is not the network that is
+    /// waited for.
+    fn idle_deadline(&mut self) -> Option<Instant> {
+        match &mut self.stage {
+            Stage::Transferring(easy) => {
+                let exchange = easy.transfer();
+                (exchange.paused == (false, false))
+                    .then(|| exchange.activity.checked_add(self.start.idle_timeout))?
+            }
+            Stage::Queued | Stage::Redirecting(_) | Stage::Moving => None,
+        }
+    }
+}
+
+impl Loader {
+    fn start(&mut self, engine: &mut Engine, start: LoadStart) {
+        let control = Arc::clone(&start.control);
+        if !self.open_session(engine, &start) {
+            let url = start.request.url_text().to_owned();
+            let failure = Failure::new(error_code::UNKNOWN)
+                .detail("There is no memory for more connections.")
+                .url(url);
+            if start.client.finished(Err(failure)) {
+                self.ready.push(start.client.operation());
+            }
+            return;
+        }
+        let key = self.loads.insert(Load {
+            request: Arc::clone(&start.request),
+            start,
+            host: None,
+            stage: Stage::Moving,
+            redirects: 0,
+            crossed: false,
+            timer: Timer::default(),
+        });
+        control.slot.store(key, Ordering::Release);
+        self.current = Some(key);
+        if control.take_signals() & CANCEL != 0 {
+            self.fail(engine, key, Failure::new(error_code::CANCELLED));
+        } else {
+            self.queue(engine, key);
+        }
+        self.current = None;
+    }
+
+    fn open_session(&mut self, engine: &mut Engine, start: &LoadStart) -> bool {
+        let connections = &start.connections;
+        if let Some(session) = self.sessions.get_mut(&connections.id) {
+            session.loads += 1;
+            return true;
+        }
+        let limits = Limits {
+            connections_per_host: connections.per_host,
+        };
+        let Some(multi) = engine.open_multi(limits) else {
+            return false;
+        };
+        self.sessions.insert(
+            connections.id,
+            Session {
+                multi,
+                hosts: hosts::Hosts::new(connections.per_host),
+                loads: 1,
+                closed: false,
+            },
+        );
+        true
+    }
+
+    fn close_if_unused(&mut self, engine: &mut Engine, id: u64) {
+        if self
+            .sessions
+            .get(&id)
+            .is_some_and(|session| session.closed && session.loads == 0)
+            && let Some(session) = self.sessions.remove(&id)
+        {
+            engine.close_multi(session.multi);
+        }
+    }
+
+    fn session_of(&mut self, key: usize) -> Option<&mut Session> {
+        let id = self.loads.get(key)?.start.connections.id;
+        self.sessions.get_mut(&id)
+    }
+
+    /// Begins a hop: at once, or when the host has a connection to spare.
+    fn queue(&mut self, engine: &mut Engine, key: usize) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let url = match usable_url(&load.request) {
+            Ok(url) => url,
+            Err(failure) => return self.fail(engine, key, failure),
+        };
+        if load.request.cache_policy == CachePolicy::ReturnCacheDontLoad {
+            return self.fail(
+                engine,
+                key,
+                Failure::new(error_code::CANNOT_LOAD_FROM_NETWORK),
+            );
+        }
+        let host = hosts::key(&url);
+        load.stage = Stage::Queued;
+        load.host = Some(host.clone());
+        let Some(session) = self.session_of(key) else {
+            return;
+        };
+        if session.hosts.enter(&host, key) {
+            self.begin(engine, key);
+        } else {
+            self.arm(engine, key);
+        }
+    }
+
+    /// Hands the hop's request to libcurl.
+    fn begin(&mut self, engine: &mut Engine, key: usize) {
+        let attention = Rc::clone(&self.attention);
+        let Some(multi) = self.session_of(key).map(|session| session.multi) else {
+            return;
+        };
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        load.stage = Stage::Moving;
+        let url = match usable_url(&load.request) {
+            Ok(url) => url,
+            Err(failure) => return self.fail(engine, key, failure),
+        };
+        let exchange = Exchange::new(exchange::Start {
+            client: Arc::clone(&load.start.client),
+            control: Arc::clone(&load.start.control),
+            key,
+            attention,
+            url: url.as_str().to_owned(),
+            collect: load.start.collect,
+            body: load.request.body.clone(),
+            repeatable: options::is_idempotent(load.request.method()),
+            now: engine.now(),
+        });
+        let mut without_secrets = None;
+        let additional: &HeaderFields = if load.crossed {
+            let mut fields = HeaderFields::clone(&load.start.additional_headers);
+            fields.retain(|name| !options::is_any(name, &options::SECRET));
+            without_secrets.insert(fields)
+        } else {
+            &load.start.additional_headers
+        };
+        let started = Easy::new(exchange, key).and_then(|mut easy| {
+            (options::apply(&mut easy, &url, &load.request, additional)
+                && engine.add(multi, &mut easy))
+            .then_some(easy)
+        });
+        match started {
+            Some(easy) => {
+                load.stage = Stage::Transferring(easy);
+                self.arm(engine, key);
+            }
+            None => self.fail(
+                engine,
+                key,
+                Failure::new(error_code::UNKNOWN)
+                    .detail("The transfer could not be started: there is no memory."),
+            ),
+        }
+    }
+
+    /// Sets the timer to what comes first: the resource's end, or nothing having moved.
+    fn arm(&mut self, engine: &mut Engine, key: usize) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let idle = load.idle_deadline();
+        match [idle, load.start.resource_deadline]
+            .into_iter()
+            .flatten()
+            .min()
+        {
+            Some(deadline) => engine.arm(&mut load.timer, deadline, key),
+            None => engine.disarm(&mut load.timer),
+        }
+    }
+
+    /// Does what a load was told from outside.
+    fn signalled(&mut self, engine: &mut Engine, control: &Arc<LoadControl>) {
+        let key = control.slot.load(Ordering::Acquire);
+        // One that has not come, or that has gone. The signals of the former are looked at then.
+        let Some(load) = self
+            .loads
+            .get_mut(key)
+            .filter(|load| Arc::ptr_eq(&load.start.control, control))
+        else {
+            return;
+        };
+        self.current = Some(key);
+        let signals = control.take_signals();
+        if signals & CANCEL != 0 {
+            self.fail(engine, key, Failure::new(error_code::CANCELLED));
+        } else {
+            if signals & REDIRECT != 0
+                && let Stage::Redirecting(redirection) = &mut load.stage
+                && let Some(answer) = control.take_redirect()
+            {
+                redirection.answer = Some(answer);
+                self.proceed(engine, key);
+                self.hurry(engine, key);
+            }
+            self.apply_pause(engine, key);
+        }
+        self.current = None;
+    }
+
+    /// Makes libcurl read and send, or not, as things stand now.
+    fn apply_pause(&mut self, engine: &mut Engine, key: usize) {
+        let Some(multi) = self.session_of(key).map(|session| session.multi) else {
+            return;
+        };
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let suspended = load.start.control.is_suspended();
+        let easy = match &mut load.stage {
+            Stage::Transferring(easy) => easy,
+            Stage::Redirecting(redirection) if redirection.done.is_none() => &mut redirection.easy,
+            _ => return self.arm(engine, key),
+        };
+        let exchange = easy.transfer();
+        let wanted = (!exchange.wants_receiving(), suspended);
+        if wanted != exchange.paused {
+            exchange.paused = wanted;
+            exchange.activity = engine.now();
+            easy.pause(wanted.0, wanted.1);
+            engine.touch(multi);
+        }
+        self.arm(engine, key);
+    }
+
+    /// Does what an exchange's callbacks left to do.
+    fn attend(&mut self, engine: &mut Engine, key: usize) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let (Stage::Transferring(easy) | Stage::Redirecting(Redirection { easy, .. })) =
+            &mut load.stage
+        else {
+            return;
+        };
+        let exchange = easy.transfer();
+        if std::mem::take(&mut exchange.announce) {
+            self.ready.push(Arc::clone(&load.start.client).operation());
+        }
+        let redirect = exchange.redirect.take();
+        if std::mem::take(&mut exchange.multiplexed)
+            && let Some(host) = &load.host
+            && let Some(session) = self.sessions.get_mut(&load.start.connections.id)
+        {
+            for other in session.hosts.multiplexes(host) {
+                self.begin(engine, other);
+            }
+        }
+        if let Some(response) = redirect {
+            self.redirected(engine, key, response);
+        }
+    }
+
+    fn redirected(&mut self, engine: &mut Engine, key: usize, response: Arc<Response>) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let proposed = match propose(load, &response) {
+            Ok(Some(proposed)) => Arc::new(proposed),
+            Ok(None) => {
+                // Not a redirect after all.
+                if let Stage::Transferring(easy) = &mut load.stage {
+                    easy.transfer().take_redirect_response(response);
+                    self.attend(engine, key);
+                }
+                return;
+            }
+            Err(failure) => return self.fail(engine, key, failure),
+        };
+        let Stage::Transferring(easy) = std::mem::replace(&mut load.stage, Stage::Moving) else {
+            return;
+        };
+        let (decision, announce) = load.start.client.redirected(&response, &proposed);
+        if announce {
+            self.ready.push(Arc::clone(&load.start.client).operation());
+        }
+        load.stage = Stage::Redirecting(Redirection {
+            response,
+            easy,
+            done: None,
+            answer: (decision == Redirecting::Follow).then_some(Some(proposed)),
+        });
+        self.arm(engine, key);
+    }
+
+    /// Goes on after a redirect, if what to do is known and its own exchange is over.
+    fn proceed(&mut self, engine: &mut Engine, key: usize) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let Stage::Redirecting(redirection) = &mut load.stage else {
+            return;
+        };
+        match &redirection.answer {
+            Some(None) => self.take_response(engine, key),
+            Some(Some(_)) if redirection.done.is_some() => self.follow(engine, key),
+            _ => {}
+        }
+    }
+
+    /// Follows a redirect whose own exchange has not ended in time. That costs its connection.
+    fn hurry(&mut self, engine: &mut Engine, key: usize) {
+        if let Some(load) = self.loads.get_mut(key)
+            && let Stage::Redirecting(redirection) = &load.stage
+            && matches!(redirection.answer, Some(Some(_)))
+        {
+            self.follow(engine, key);
+        }
+    }
+
+    fn follow(&mut self, engine: &mut Engine, key: usize) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let Stage::Redirecting(redirection) = std::mem::replace(&mut load.stage, Stage::Moving)
+        else {
+            return;
+        };
+        let Some(Some(request)) = redirection.answer else {
+            return;
+        };
+        drop(redirection.easy);
+        load.start.control.pipe.clear();
+        load.redirects += 1;
+        let origin = |value: &RequestValue| {
+            value
+                .url
+                .as_ref()
+                .and_then(|url| Some(url.parsed()?.origin()))
+        };
+        load.crossed |= origin(&load.request) != origin(&request);
+        load.request = request;
+        load.start.client.following(&load.request);
+        self.leave_host(engine, key);
+        self.queue(engine, key);
+    }
+
+    /// Takes the redirect's own response as the result.
+    fn take_response(&mut self, engine: &mut Engine, key: usize) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let Stage::Redirecting(redirection) = std::mem::replace(&mut load.stage, Stage::Moving)
+        else {
+            return;
+        };
+        let mut easy = redirection.easy;
+        let exchange = easy.transfer();
+        let refused = exchange.take_redirect_response(redirection.response) == Flow::Abort;
+        let result = match redirection.done {
+            _ if refused => Some(Err(exchange
+                .failure
+                .take()
+                .unwrap_or_else(|| Failure::new(error_code::UNKNOWN)))),
+            Some(curl_sys::CURLE_OK) => Some(Ok(exchange.take_whole())),
+            Some(code) => Some(Err(failure::of_transfer(&mut easy, code))),
+            None => None,
+        };
+        load.stage = Stage::Transferring(easy);
+        self.attend(engine, key);
+        match result {
+            Some(result) => self.finish(engine, key, result),
+            None => self.apply_pause(engine, key),
+        }
+    }
+
+    fn fail(&mut self, engine: &mut Engine, key: usize, failure: Failure) {
+        self.finish(engine, key, Err(failure));
+    }
+
+    /// The end of a load.
+    fn finish(&mut self, engine: &mut Engine, key: usize, result: Result<Vec<u8>, Failure>) {
+        self.leave_host(engine, key);
+        let Some(mut load) = self.loads.try_remove(key) else {
+            return;
+        };
+        engine.disarm(&mut load.timer);
+        load.start.control.slot.store(NO_SLOT, Ordering::Release);
+        load.stage = Stage::Moving;
+        let result = result.map_err(|failure| failure.url(load.request.url_text()));
+        if load.start.client.finished(result) {
+            self.ready.push(Arc::clone(&load.start.client).operation());
+        }
+        let id = load.start.connections.id;
+        drop(load);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.loads -= 1;
+        }
+        self.close_if_unused(engine, id);
+    }
+
+    /// Gives up the hop's place at its host; the next one there may start.
+    fn leave_host(&mut self, engine: &mut Engine, key: usize) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let Some(host) = load.host.take() else { return };
+        let queued = matches!(load.stage, Stage::Queued);
+        let Some(session) = self.session_of(key) else {
+            return;
+        };
+        if queued {
+            session.hosts.give_up(&host, key);
+        } else if let Some(next) = session.hosts.leave(&host) {
+            self.begin(engine, next);
+        }
+    }
+
+    /// Posts what the turn brought: at once for each queue, so that it is woken once.
+    fn post(&mut self) {
+        let mut ready = std::mem::take(&mut self.ready).into_iter().peekable();
+        while let Some((queue, operation)) = ready.next() {
+            let mut operations = vec![operation];
+            while let Some((_, operation)) = ready.next_if(|(other, _)| Arc::ptr_eq(other, &queue))
+            {
+                operations.push(operation);
+            }
+            queue.post_all(operations.into_iter());
+        }
+    }
+}
+
+/// The URL, if it is one that this loader loads.
+fn usable_url(request: &RequestValue) -> Result<Url, Failure> {
+    let Some(url) = &request.url else {
+        return Err(Failure::new(error_code::UNSUPPORTED_URL).detail("The request has no URL."));
+    };
+    let Some(parsed) = url.parsed() else {
+        let detail = format!("“{}” is not an absolute URL.", url.text());
+        return Err(Failure::new(error_code::BAD_URL).detail(detail));
+    };
+    if !matches!(parsed.scheme(), "http" | "https") {
+        let detail = format!("URLs of the scheme “{}” cannot be loaded.", parsed.scheme());
+        return Err(Failure::new(error_code::UNSUPPORTED_URL).detail(detail));
+    }
+    Ok(parsed.clone())
+}
+
+/// The request that a redirect leads to; `None` when the response is no redirect.
+fn propose(load: &Load, response: &Response) -> Result<Option<RequestValue>, Failure> {
+    let Some(url) = load.request.url.as_ref().and_then(RequestUrl::parsed) else {
+        return Ok(None);
+    };
+    let hop = redirect::Hop {
+        url,
+        method: load.request.method(),
+        has_body: load.request.body.is_some(),
+    };
+    let status = u16::try_from(response.status()).unwrap_or(0);
+    let follow = match redirect::evaluate(status, response.fields().get("Location"), hop) {
+        Redirect::None => return Ok(None),
+        Redirect::Unusable(UnusableReason::Unparsable) => {
+            return Err(Failure::new(error_code::REDIRECT_TO_NON_EXISTENT_LOCATION)
+                .detail("The server redirects to something that is no URL."));
+        }
+        Redirect::Unusable(UnusableReason::UnsupportedScheme) => {
+            return Err(Failure::new(error_code::UNSUPPORTED_URL)
+                .detail("The server redirects to a URL that is neither http nor https."));
+        }
+        Redirect::Follow(follow) => follow,
+    };
+    if load.redirects >= redirect::LIMIT {
+        return Err(
+            Failure::new(error_code::HTTP_TOO_MANY_REDIRECTS).detail(format!(
+                "The server redirected more than {} times.",
+                redirect::LIMIT
+            )),
+        );
+    }
+    let mut next = RequestValue::clone(&load.request);
+    next.headers
+        .retain(|name| redirect::header_survives(name, &follow));
+    // The method is one that was sent before, or GET.
+    let _ = next.set_method(Some(&follow.method));
+    if !follow.keep_body {
+        next.body = None;
+    }
+    next.url = Some(RequestUrl::from(follow.url));
+    Ok(Some(next))
+}

@@ -1,0 +1,247 @@
+//! Turns a request into libcurl's options.
+
+use std::ffi::{CStr, CString, c_long};
+
+use once_cell::sync::Lazy;
+use url::Url;
+
+use super::exchange::Exchange;
+use crate::engine::curl;
+use crate::engine::easy::Easy;
+use crate::foundation::headers::HeaderFields;
+use crate::loading::coding::ACCEPT_ENCODING;
+use crate::loading::request::{CachePolicy, RequestValue};
+use crate::security::roots;
+
+/// libcurl's receive buffer. One buffer serves all transfers of a session.
+const RECEIVE_BUFFER: c_long = 128 * 1024;
+/// libcurl's largest send buffer, also one for all transfers of a session.
+const SEND_BUFFER: c_long = 2 * 1024 * 1024;
+/// A connection may take as long as the load: the load's own timers end it.
+const NO_CONNECT_TIMEOUT: c_long = 7 * 24 * 3600 * 1000;
+
+static USER_AGENT: Lazy<String> =
+    Lazy::new(|| concat!("libnsurlsession/", env!("CARGO_PKG_VERSION")).to_owned());
+
+/// Fields that the loader makes itself: a caller's value would contradict what is sent.
+const RESERVED: [&str; 6] = [
+    "Connection",
+    "Content-Length",
+    "Transfer-Encoding",
+    "Proxy-Connection",
+    "Keep-Alive",
+    "Upgrade",
+];
+
+/// Fields that must not follow a redirect to another origin, wherever they come from.
+pub const SECRET: [&str; 4] = ["Authorization", "Proxy-Authorization", "Cookie", "Cookie2"];
+
+pub fn is_any(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+/// Whether sending such a request twice does what sending it once does.
+pub fn is_idempotent(method: &str) -> bool {
+    is_any(
+        method,
+        &["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"],
+    )
+}
+
+/// Sets everything up. False when libcurl refuses the URL's text.
+pub fn apply(
+    easy: &mut Easy<Exchange>,
+    url: &Url,
+    request: &RequestValue,
+    additional: &HeaderFields,
+) -> bool {
+    easy.set_long(curl_sys::CURLOPT_NOSIGNAL, 1);
+    // Without it, ending a transfer may wait for a resolver thread.
+    easy.set_long(curl::OPTION_QUICK_EXIT, 1);
+    easy.set_string(curl::OPTION_PROTOCOLS_STR, c"http,https");
+    easy.set_long(curl_sys::CURLOPT_PATH_AS_IS, 1);
+    easy.set_long(curl_sys::CURLOPT_CONNECTTIMEOUT_MS, NO_CONNECT_TIMEOUT);
+    easy.set_long(curl_sys::CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+    easy.set_long(SUPPRESS_CONNECT_HEADERS, 1);
+    if url.scheme() == "https" {
+        // Only where HTTP/2 can happen: it makes transfers wait for the first one's connection.
+        easy.set_long(curl_sys::CURLOPT_PIPEWAIT, 1);
+        if let Some(file) = roots::file() {
+            easy.set_string(curl_sys::CURLOPT_CAINFO, file);
+        }
+        if let Some(directory) = roots::directory() {
+            easy.set_string(curl_sys::CURLOPT_CAPATH, directory);
+        }
+    }
+    method(easy, request);
+    easy.set_headers(header_lines(request, additional).into_iter());
+    easy.set_string(curl_sys::CURLOPT_URL, &wire_url(url))
+}
+
+const SUPPRESS_CONNECT_HEADERS: curl_sys::CURLoption = 265;
+
+/// The URL without what is not sent: user, password and fragment.
+fn wire_url(url: &Url) -> CString {
+    let end = url.fragment().map_or(url.as_str().len(), |fragment| {
+        url.as_str().len() - fragment.len() - 1
+    });
+    let text = &url.as_str()[..end];
+    if url.username().is_empty() && url.password().is_none() {
+        return CString::new(text).unwrap_or_default();
+    }
+    let authority = text.find("://").map_or(0, |at| at + 3);
+    let host = text[authority..]
+        .find('@')
+        .map_or(authority, |at| authority + at + 1);
+    CString::new(format!("{}{}", &text[..authority], &text[host..])).unwrap_or_default()
+}
+
+fn method(easy: &Easy<Exchange>, request: &RequestValue) {
+    let method = request.method();
+    let custom = || CString::new(method).unwrap_or_default();
+    if let Some(body) = &request.body {
+        let length = body.bytes().len();
+        easy.set_long(curl_sys::CURLOPT_UPLOAD, 1);
+        easy.set_string(curl_sys::CURLOPT_CUSTOMREQUEST, &custom());
+        easy.set_offset(
+            curl_sys::CURLOPT_INFILESIZE_LARGE,
+            i64::try_from(length).unwrap_or(i64::MAX),
+        );
+        easy.enable_reading();
+        if length > 64 * 1024 {
+            let size = c_long::try_from(length)
+                .unwrap_or(c_long::MAX)
+                .min(SEND_BUFFER);
+            easy.set_long(curl_sys::CURLOPT_UPLOAD_BUFFERSIZE, size);
+        }
+        return;
+    }
+    match method {
+        "GET" => {}
+        "HEAD" => easy.set_long(curl_sys::CURLOPT_NOBODY, 1),
+        "POST" | "PUT" | "PATCH" => {
+            // These announce a body even when it is empty.
+            easy.set_long(curl_sys::CURLOPT_UPLOAD, 1);
+            easy.set_string(curl_sys::CURLOPT_CUSTOMREQUEST, &custom());
+            easy.set_offset(curl_sys::CURLOPT_INFILESIZE_LARGE, 0);
+            easy.enable_reading();
+        }
+        _ => {
+            easy.set_string(curl_sys::CURLOPT_CUSTOMREQUEST, &custom());
+        }
+    }
+}
+
+fn header_lines(request: &RequestValue, additional: &HeaderFields) -> Vec<CString> {
+    let fields = &request.headers;
+    let mut lines = Vec::with_capacity(8);
+    let mut add = |name: &str, value: &str| {
+        // libcurl reads "Name:" as a wish to leave the field out, and "Name;" as an empty one.
+        let line = if value.is_empty() {
+            format!("{name};")
+        } else {
+            format!("{name}: {value}")
+        };
+        lines.extend(CString::new(line));
+    };
+    for (name, value) in fields.iter() {
+        if !is_any(name, &RESERVED) {
+            add(name, value);
+        }
+    }
+    for (name, value) in additional.iter() {
+        if fields.get(name).is_none() && !is_any(name, &RESERVED) {
+            add(name, value);
+        }
+    }
+    let has = |name: &str| fields.get(name).is_some() || additional.get(name).is_some();
+    let mut add_default = |name: &str, value: &str| {
+        if !has(name) {
+            add(name, value);
+        }
+    };
+    add_default("Accept-Encoding", ACCEPT_ENCODING);
+    add_default("User-Agent", &USER_AGENT);
+    match request.cache_policy {
+        CachePolicy::ReloadIgnoringLocal | CachePolicy::ReloadIgnoringLocalAndRemote => {
+            add_default("Cache-Control", "no-cache");
+            add_default("Pragma", "no-cache");
+        }
+        CachePolicy::ReloadRevalidating => add_default("Cache-Control", "max-age=0"),
+        CachePolicy::UseProtocol
+        | CachePolicy::ReturnCacheElseLoad
+        | CachePolicy::ReturnCacheDontLoad => {}
+    }
+    if request.body.is_some() && !has("Content-Type") && request.method() == "POST" {
+        add("Content-Type", "application/x-www-form-urlencoded");
+    }
+    if !has("Expect") {
+        // libcurl would ask for permission before it sends a large body.
+        lines.push(EXPECT.to_owned());
+    }
+    lines
+}
+
+const EXPECT: &CStr = c"Expect:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loading::request::RequestUrl;
+
+    fn lines(change: impl FnOnce(&mut RequestValue), additional: &[(&str, &str)]) -> Vec<String> {
+        let mut request = RequestValue::with_url(RequestUrl::new("http://a/"));
+        change(&mut request);
+        let mut fields = HeaderFields::default();
+        for (name, value) in additional {
+            fields.set(name, value).unwrap();
+        }
+        let lines = header_lines(&request, &fields);
+        lines
+            .into_iter()
+            .map(|line| line.into_string().unwrap())
+            .filter(|line| !line.starts_with("User-Agent: lib"))
+            .collect()
+    }
+
+    #[test]
+    fn the_request_wins_over_the_configuration_and_the_loader_over_both() {
+        let lines = lines(
+            |request| {
+                request.headers.set("X-A", "1").unwrap();
+                request.headers.set("content-length", "9").unwrap();
+                request.headers.set("X-Empty", "").unwrap();
+            },
+            &[
+                ("x-a", "2"),
+                ("X-B", "3"),
+                ("accept-encoding", "br"),
+                ("Transfer-Encoding", "chunked"),
+            ],
+        );
+        assert_eq!(
+            lines,
+            [
+                "X-A: 1",
+                "X-Empty;",
+                "X-B: 3",
+                "accept-encoding: br",
+                "Expect:"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_private_stays_out_of_the_url_on_the_wire() {
+        for (url, wire) in [
+            (
+                "http://user:pass@host:81/p@th?q=@#frag",
+                "http://host:81/p@th?q=@",
+            ),
+            ("http://host/#", "http://host/"),
+            ("http://@host/", "http://host/"),
+        ] {
+            assert_eq!(wire_url(&Url::parse(url).unwrap()).to_str().unwrap(), wire);
+        }
+    }
+}

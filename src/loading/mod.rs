@@ -1,0 +1,10 @@
+//! Loaders: what turns a request into a response and a body. Knows no sessions and no C types.
+
+pub mod body;
+pub mod client;
+pub mod coding;
+pub mod curl_error;
+pub mod http;
+pub mod redirect;
+pub mod request;
+pub mod response;

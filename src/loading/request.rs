@@ -1,0 +1,245 @@
+//! NSURLRequest and NSMutableURLRequest: one type, whose value a task copies.
+
+use std::sync::{Arc, RwLock};
+
+use url::Url;
+
+use crate::foundation::data::Data;
+use crate::foundation::headers::{HeaderFields, is_token};
+use crate::foundation::object::{Class, Header, Object, begins_with_header, downcast, hash_of};
+use crate::foundation::sync::SharedLock;
+
+/// `NSURLRequestCachePolicy`, as far as there is something to do without a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CachePolicy {
+    #[default]
+    UseProtocol,
+    ReloadIgnoringLocal,
+    ReturnCacheElseLoad,
+    ReturnCacheDontLoad,
+    ReloadIgnoringLocalAndRemote,
+    ReloadRevalidating,
+}
+
+impl CachePolicy {
+    /// The policy with Apple's number.
+    pub fn from_number(number: i32) -> Option<CachePolicy> {
+        Some(match number {
+            0 => CachePolicy::UseProtocol,
+            1 => CachePolicy::ReloadIgnoringLocal,
+            2 => CachePolicy::ReturnCacheElseLoad,
+            3 => CachePolicy::ReturnCacheDontLoad,
+            4 => CachePolicy::ReloadIgnoringLocalAndRemote,
+            5 => CachePolicy::ReloadRevalidating,
+            _ => return None,
+        })
+    }
+}
+
+/// A URL as it was given and as the URL standard reads it.
+#[derive(Clone, Debug)]
+pub struct RequestUrl {
+    text: String,
+    parsed: Option<Url>,
+}
+
+impl RequestUrl {
+    pub fn new(text: &str) -> RequestUrl {
+        let parsed = Url::parse(text).ok();
+        RequestUrl {
+            text: parsed
+                .as_ref()
+                .map_or_else(|| text.to_owned(), |url| url.as_str().to_owned()),
+            parsed,
+        }
+    }
+
+    /// What cannot be text (invalid UTF-8) is kept as far as it is readable, and is no URL.
+    pub fn malformed(text: String) -> RequestUrl {
+        RequestUrl { text, parsed: None }
+    }
+
+    /// The absolute URL; what was given when that is not one.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn parsed(&self) -> Option<&Url> {
+        self.parsed.as_ref()
+    }
+}
+
+impl From<Url> for RequestUrl {
+    fn from(url: Url) -> Self {
+        RequestUrl {
+            text: url.as_str().to_owned(),
+            parsed: Some(url),
+        }
+    }
+}
+
+/// A request at one moment.
+#[derive(Clone, Default)]
+pub struct RequestValue {
+    pub url: Option<RequestUrl>,
+    method: Option<String>,
+    pub headers: HeaderFields,
+    pub body: Option<Arc<Data>>,
+    /// Set by hand; otherwise the configuration's counts.
+    pub timeout: Option<f64>,
+    pub cache_policy: CachePolicy,
+}
+
+/// A method was refused because it is not a token.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotAToken;
+
+impl RequestValue {
+    pub fn with_url(url: RequestUrl) -> RequestValue {
+        RequestValue {
+            url: Some(url),
+            ..RequestValue::default()
+        }
+    }
+
+    pub fn method(&self) -> &str {
+        self.method.as_deref().unwrap_or("GET")
+    }
+
+    /// Sets the method; `None` means GET.
+    pub fn set_method(&mut self, method: Option<&str>) -> Result<(), NotAToken> {
+        if method.is_some_and(|method| !is_token(method)) {
+            return Err(NotAToken);
+        }
+        self.method = method.filter(|method| *method != "GET").map(str::to_owned);
+        Ok(())
+    }
+
+    pub fn url_text(&self) -> &str {
+        self.url.as_ref().map_or("", |url| url.text())
+    }
+
+    /// How many body bytes there are to send.
+    pub fn body_length(&self) -> i64 {
+        self.body.as_ref().map_or(0, |body| {
+            i64::try_from(body.bytes().len()).unwrap_or(i64::MAX)
+        })
+    }
+}
+
+#[repr(C)]
+pub struct Request {
+    header: Header,
+    value: RwLock<Arc<RequestValue>>,
+}
+
+begins_with_header!(Request);
+
+impl Request {
+    pub fn new(value: Arc<RequestValue>) -> Arc<Request> {
+        Arc::new(Request {
+            header: Header::new(Class::Request),
+            value: RwLock::new(value),
+        })
+    }
+
+    pub fn value(&self) -> Arc<RequestValue> {
+        Arc::clone(&self.value.reading())
+    }
+
+    /// Changes the request; values that were taken from it before stay as they are.
+    pub fn change<R>(&self, change: impl FnOnce(&mut RequestValue) -> R) -> R {
+        change(Arc::make_mut(&mut self.value.writing()))
+    }
+}
+
+impl Object for Request {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn description(&self) -> String {
+        let value = self.value();
+        let url = value.url.as_ref().map_or("no URL", |url| url.text());
+        let mut text = format!("<request: {} {url}", value.method());
+        if !value.headers.is_empty() {
+            let fields: Vec<String> = value
+                .headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}"))
+                .collect();
+            text.push_str(&format!(", {{{}}}", fields.join("; ")));
+        }
+        if let Some(body) = &value.body {
+            text.push_str(&format!(", {} body bytes", body.bytes().len()));
+        }
+        text.push('>');
+        text
+    }
+
+    fn equals(&self, other: &dyn Object) -> bool {
+        downcast::<Request>(other).is_some_and(|other| {
+            let (a, b) = (self.value(), other.value());
+            let bytes =
+                |value: &RequestValue| value.body.as_ref().map(|body| body.bytes().to_vec());
+            a.url_text() == b.url_text()
+                && a.url.is_some() == b.url.is_some()
+                && a.method() == b.method()
+                && a.headers == b.headers
+                && a.cache_policy == b.cache_policy
+                && a.timeout == b.timeout
+                && bytes(&a) == bytes(&b)
+        })
+    }
+
+    fn hash_value(&self) -> u64 {
+        let value = self.value();
+        hash_of(&(value.url_text(), value.method()))
+    }
+
+    fn copied(&self) -> Option<Arc<dyn Object>> {
+        Some(Request::new(self.value()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_independent() {
+        let request = Request::new(Arc::new(RequestValue::with_url(RequestUrl::new(
+            "http://a/",
+        ))));
+        let copy = request.copied().unwrap();
+        assert!(request.equals(&*copy));
+        request
+            .change(|value| value.set_method(Some("PUT")))
+            .unwrap();
+        assert!(!request.equals(&*copy));
+        assert_eq!(
+            request.change(|value| value.set_method(Some("A B"))),
+            Err(NotAToken)
+        );
+        assert_eq!(request.value().method(), "PUT");
+    }
+
+    #[test]
+    fn urls_are_read_by_the_standard() {
+        for (given, read) in [
+            ("HTTP://EXAMPLE.com", "http://example.com/"),
+            (
+                "http://bücher.example/ü?ß#x",
+                "http://xn--bcher-kva.example/%C3%BC?%C3%9F#x",
+            ),
+            ("http://[::1]:80/a/../b", "http://[::1]/b"),
+        ] {
+            assert_eq!(RequestUrl::new(given).text(), read);
+        }
+        let malformed = RequestUrl::new("http://[::1/");
+        assert_eq!(
+            (malformed.text(), malformed.parsed()),
+            ("http://[::1/", None)
+        );
+    }
+}

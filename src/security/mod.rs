@@ -1,0 +1,3 @@
+//! Whom to trust.
+
+pub mod roots;

@@ -1,0 +1,309 @@
+//! NSURLSession: its tasks and its life cycle.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use once_cell::sync::Lazy;
+
+use super::configuration::{Configuration, ConfigurationValue};
+use super::delegate::{Delegate, Method};
+use crate::foundation::headers::HeaderFields;
+use crate::foundation::object::{Class, Header, Object, begins_with_header};
+use crate::foundation::process;
+use crate::foundation::queue::Queue;
+use crate::foundation::sync::Lock;
+use crate::loading::client::Connections;
+use crate::loading::http;
+use crate::loading::request::RequestValue;
+use crate::task::{Task, TaskHandler};
+
+/// Where a session is in its life. It only moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Valid,
+    /// No new tasks; those that are there go on.
+    Invalidating,
+    /// The last message was sent, or is on its way.
+    Invalid,
+}
+
+struct State {
+    life: Life,
+    delegate: Option<Arc<dyn Delegate>>,
+    description: Option<String>,
+    /// Tasks that are not completed.
+    tasks: HashMap<u64, Arc<Task>>,
+    /// Tasks whose last callback has not returned.
+    live: usize,
+    next_identifier: u64,
+}
+
+#[repr(C)]
+pub struct Session {
+    header: Header,
+    number: u64,
+    generation: u32,
+    shared: bool,
+    configuration: ConfigurationValue,
+    additional_headers: Arc<HeaderFields>,
+    connections: Arc<Connections>,
+    /// There are connections to close.
+    has_loaded: AtomicBool,
+    queue: Arc<Queue>,
+    state: Mutex<State>,
+}
+
+begins_with_header!(Session);
+
+/// The session that all of the process shares.
+pub fn shared() -> Arc<Session> {
+    static SHARED: Lazy<Arc<Session>> =
+        Lazy::new(|| Session::make(&Configuration::default_session(), None, None, true));
+    Arc::clone(&SHARED)
+}
+
+impl Session {
+    pub fn new(
+        configuration: &Configuration,
+        delegate: Option<Arc<dyn Delegate>>,
+        queue: Option<Arc<Queue>>,
+    ) -> Arc<Session> {
+        Self::make(configuration, delegate, queue, false)
+    }
+
+    fn make(
+        configuration: &Configuration,
+        delegate: Option<Arc<dyn Delegate>>,
+        queue: Option<Arc<Queue>>,
+        shared: bool,
+    ) -> Arc<Session> {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let configuration = configuration.value();
+        tracing::debug!(target: "session", number, shared, "made");
+        Arc::new(Session {
+            header: Header::new(Class::Session),
+            number,
+            generation: process::generation(),
+            shared,
+            additional_headers: Arc::new(
+                configuration.additional_headers.clone().unwrap_or_default(),
+            ),
+            connections: Arc::new(Connections {
+                id: number,
+                per_host: usize::try_from(configuration.connections_per_host)
+                    .unwrap_or(1)
+                    .max(1),
+            }),
+            configuration,
+            has_loaded: AtomicBool::new(false),
+            queue: queue.unwrap_or_else(|| Queue::library(&format!("session {number}"))),
+            state: Mutex::new(State {
+                life: Life::Valid,
+                delegate,
+                description: None,
+                tasks: HashMap::new(),
+                live: 0,
+                next_identifier: 1,
+            }),
+        })
+    }
+
+    /// Whether the threads that work for this session are in this process: not after a fork.
+    pub fn is_of_this_process(&self) -> bool {
+        self.generation == process::generation()
+    }
+
+    pub fn configuration(&self) -> &ConfigurationValue {
+        &self.configuration
+    }
+
+    pub fn additional_headers(&self) -> &Arc<HeaderFields> {
+        &self.additional_headers
+    }
+
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    pub fn note_loading(&self) {
+        self.has_loaded.store(true, Ordering::Relaxed);
+    }
+
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    pub fn delegate(&self) -> Option<Arc<dyn Delegate>> {
+        self.state.locked().delegate.clone()
+    }
+
+    pub fn session_description(&self) -> Option<String> {
+        self.state.locked().description.clone()
+    }
+
+    pub fn set_session_description(&self, description: Option<String>) {
+        self.state.locked().description = description;
+    }
+
+    /// Makes a suspended data task. On a session that takes no new ones it fails once it is resumed.
+    pub fn data_task(
+        self: &Arc<Self>,
+        request: Arc<RequestValue>,
+        handler: Option<TaskHandler>,
+    ) -> Arc<Task> {
+        let mut state = self.state.locked();
+        let identifier = state.next_identifier;
+        state.next_identifier += 1;
+        let refused = state.life != Life::Valid;
+        let task = Task::new(identifier, Arc::clone(self), request, handler, refused);
+        let mut delegate = None;
+        if !refused {
+            state.tasks.insert(identifier, Arc::clone(&task));
+            state.live += 1;
+            delegate = state.delegate.clone();
+        }
+        drop(state);
+        if let Some(delegate) =
+            delegate.filter(|delegate| delegate.implements(Method::DidCreateTask))
+        {
+            delegate.did_create_task(self, &task);
+        }
+        task
+    }
+
+    /// Tasks that are not completed, in the order in which they were made.
+    pub fn tasks(&self) -> Vec<Arc<Task>> {
+        let mut tasks: Vec<Arc<Task>> = self.state.locked().tasks.values().cloned().collect();
+        tasks.sort_unstable_by_key(|task| task.identifier());
+        tasks
+    }
+
+    /// A task became completed; its last callback is still to come.
+    pub fn task_completes(&self, identifier: u64) {
+        let task = self.state.locked().tasks.remove(&identifier);
+        drop(task);
+    }
+
+    /// The last callback of a task has returned.
+    pub fn task_is_over(self: &Arc<Self>) {
+        let mut state = self.state.locked();
+        state.live -= 1;
+        if state.live > 0 {
+            return;
+        }
+        drop(state);
+        self.end_if_forsaken();
+        self.become_invalid_if_done();
+    }
+
+    pub fn finish_tasks_and_invalidate(self: &Arc<Self>) {
+        if self.begin_invalidation() {
+            self.become_invalid_if_done();
+        }
+    }
+
+    pub fn invalidate_and_cancel(self: &Arc<Self>) {
+        // Also after finish_tasks_and_invalidate: then it cuts short what that one lets finish.
+        if self.shared {
+            return;
+        }
+        self.begin_invalidation();
+        for task in self.tasks() {
+            task.cancel();
+        }
+        self.become_invalid_if_done();
+    }
+
+    fn begin_invalidation(&self) -> bool {
+        let mut state = self.state.locked();
+        if self.shared || state.life != Life::Valid {
+            return false;
+        }
+        state.life = Life::Invalidating;
+        tracing::debug!(target: "session", number = self.number, live = state.live, "takes no new tasks");
+        true
+    }
+
+    fn become_invalid_if_done(self: &Arc<Self>) {
+        let mut state = self.state.locked();
+        if state.life != Life::Invalidating || state.live > 0 {
+            return;
+        }
+        state.life = Life::Invalid;
+        let has_delegate = state.delegate.is_some();
+        drop(state);
+        tracing::debug!(target: "session", number = self.number, "is invalid");
+        if self.has_loaded.load(Ordering::Relaxed) {
+            http::close(self.connections.id);
+        }
+        if has_delegate {
+            let session = Arc::clone(self);
+            self.queue
+                .post_internal(move || session.send_last_message());
+        }
+    }
+
+    fn send_last_message(self: &Arc<Self>) {
+        let delegate = self.delegate();
+        if let Some(delegate) =
+            delegate.filter(|delegate| delegate.implements(Method::DidBecomeInvalid))
+        {
+            delegate.did_become_invalid(self, None);
+        }
+        // Released outside of the lock: that runs the program's code.
+        let delegate = self.state.locked().delegate.take();
+        drop(delegate);
+    }
+
+    /// Nobody outside can use this session any more and nothing is left to do for it: what
+    /// finish_tasks_and_invalidate does.
+    fn end_if_forsaken(self: &Arc<Self>) {
+        if !self.header.is_external() && self.state.locked().live == 0 {
+            self.finish_tasks_and_invalidate();
+        }
+    }
+
+    /// Whether the program outside can still reach this session.
+    pub fn is_external(&self) -> bool {
+        self.shared || self.header.is_external()
+    }
+}
+
+impl Object for Session {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn description(&self) -> String {
+        let state = self.state.locked();
+        format!(
+            "<session {}{}: {}, {} tasks, {}{}>",
+            self.number,
+            if self.shared { ", shared" } else { "" },
+            match state.life {
+                Life::Valid => "valid",
+                Life::Invalidating => "invalidating",
+                Life::Invalid => "invalid",
+            },
+            state.tasks.len(),
+            if state.delegate.is_some() {
+                "with a delegate"
+            } else {
+                "without delegate"
+            },
+            state
+                .description
+                .as_ref()
+                .map_or(String::new(), |text| format!(", \"{text}\"")),
+        )
+    }
+
+    fn external_references_gone(self: Arc<Self>) {
+        for task in self.tasks() {
+            task.cancel_if_unreachable();
+        }
+        self.end_if_forsaken();
+    }
+}

@@ -1,0 +1,130 @@
+//! The answers that delegate methods owe: one-shot, from any thread, at any later time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Task;
+use crate::foundation::object::{Class, Header, Object, begins_with_header};
+use crate::loading::request::RequestValue;
+
+/// `NSURLSessionResponseDisposition`, as far as this version goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    Cancel,
+    Allow,
+}
+
+/// Owed by `did_receive_response`.
+#[repr(C)]
+pub struct ResponseCompletion {
+    header: Header,
+    task: Arc<Task>,
+    answered: AtomicBool,
+}
+
+begins_with_header!(ResponseCompletion);
+
+impl ResponseCompletion {
+    pub fn new(task: Arc<Task>) -> Arc<ResponseCompletion> {
+        Arc::new(ResponseCompletion {
+            header: Header::new(Class::ResponseCompletion),
+            task,
+            answered: AtomicBool::new(false),
+        })
+    }
+
+    /// Gives the answer. False when one was given before.
+    pub fn call(&self, disposition: Disposition) -> bool {
+        if self.answered.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        match disposition {
+            Disposition::Allow => self.task.unblock(),
+            Disposition::Cancel => self.task.cancel(),
+        }
+        true
+    }
+}
+
+impl Drop for ResponseCompletion {
+    fn drop(&mut self) {
+        if self.call(Disposition::Cancel) {
+            tracing::warn!(target: "task", task = self.task.identifier(), "did_receive_response was not answered: cancelled");
+        }
+    }
+}
+
+impl Object for ResponseCompletion {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn description(&self) -> String {
+        format!(
+            "<response completion: {}, of {}>",
+            answered(&self.answered),
+            self.task.description()
+        )
+    }
+}
+
+/// Owed by `will_perform_http_redirection`.
+#[repr(C)]
+pub struct RedirectionCompletion {
+    header: Header,
+    task: Arc<Task>,
+    answered: AtomicBool,
+}
+
+begins_with_header!(RedirectionCompletion);
+
+impl RedirectionCompletion {
+    pub fn new(task: Arc<Task>) -> Arc<RedirectionCompletion> {
+        Arc::new(RedirectionCompletion {
+            header: Header::new(Class::RedirectionCompletion),
+            task,
+            answered: AtomicBool::new(false),
+        })
+    }
+
+    /// Goes on with a request, or with the redirect's own response. False when an answer was given
+    /// before.
+    pub fn call(&self, request: Option<Arc<RequestValue>>) -> bool {
+        if self.answered.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.task.answer_redirect(request);
+        true
+    }
+}
+
+impl Drop for RedirectionCompletion {
+    fn drop(&mut self) {
+        if !self.answered.swap(true, Ordering::AcqRel) {
+            tracing::warn!(target: "task", task = self.task.identifier(), "will_perform_http_redirection was not answered: cancelled");
+            self.task.cancel();
+        }
+    }
+}
+
+impl Object for RedirectionCompletion {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn description(&self) -> String {
+        format!(
+            "<redirection completion: {}, of {}>",
+            answered(&self.answered),
+            self.task.description()
+        )
+    }
+}
+
+fn answered(answered: &AtomicBool) -> &'static str {
+    if answered.load(Ordering::Relaxed) {
+        "answered"
+    } else {
+        "waiting for an answer"
+    }
+}

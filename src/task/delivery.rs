@@ -1,0 +1,246 @@
+//! The delivery of a task's callbacks: in order, on the session's queue, one at a time.
+//!
+//! A task has a mailbox. While something deliverable is in it, the task itself is an operation on
+//! the session's queue; when it runs it delivers a few events and goes to the end of the queue
+//! again. A method that owes an answer blocks the mailbox of its task, and nothing else.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::completion::{RedirectionCompletion, ResponseCompletion};
+use super::task::{State, Task};
+use crate::foundation::data::Data;
+use crate::foundation::error::{Error, Failure};
+use crate::foundation::error_code;
+use crate::foundation::queue::Operation;
+use crate::foundation::sync::Lock;
+use crate::loading::body;
+use crate::loading::coding::CodingError;
+use crate::loading::http;
+use crate::loading::request::{Request, RequestValue};
+use crate::loading::response::Response;
+use crate::session::delegate::Method;
+
+/// Events of one task that are delivered before others have their turn.
+const EVENTS_A_TURN: usize = 4;
+
+pub enum Event {
+    Redirect(Arc<Response>, Arc<RequestValue>),
+    Response(Arc<Response>),
+    /// Body bytes wait in the pipe.
+    Data,
+    Complete,
+}
+
+#[derive(Default)]
+pub struct Mailbox {
+    events: VecDeque<Event>,
+    /// A method was called whose answer is still owed.
+    blocked: bool,
+    /// The task is on the queue, or is delivering.
+    scheduled: bool,
+}
+
+impl Mailbox {
+    pub fn unblock(&mut self) {
+        self.blocked = false;
+    }
+}
+
+impl State {
+    /// Adds an event. True when the task is to be posted to its queue.
+    pub fn push(&mut self, event: Event) -> bool {
+        self.mailbox.events.push_back(event);
+        self.schedule()
+    }
+
+    /// Whether the task is to be posted to its queue, where it is not yet.
+    pub fn schedule(&mut self) -> bool {
+        !self.mailbox.scheduled && self.is_deliverable() && {
+            self.mailbox.scheduled = true;
+            true
+        }
+    }
+
+    fn is_deliverable(&self) -> bool {
+        !self.mailbox.events.is_empty()
+            && self.machine.delivers()
+            && (!self.mailbox.blocked || self.machine.is_cancelled())
+    }
+
+    /// The next event to deliver. A cancelled task has no others than its last.
+    fn next(&mut self) -> Option<Event> {
+        if self.machine.is_cancelled() {
+            self.mailbox.blocked = false;
+            self.mailbox
+                .events
+                .retain(|event| matches!(event, Event::Complete));
+        }
+        if !self.is_deliverable() {
+            self.mailbox.scheduled = false;
+            return None;
+        }
+        self.mailbox.events.pop_front()
+    }
+}
+
+impl Operation for Task {
+    fn run(self: Arc<Self>) {
+        for _ in 0..EVENTS_A_TURN {
+            // Its own statement: the lock must be free while an event is delivered.
+            let event = self.state.locked().next();
+            match event {
+                None => return,
+                Some(Event::Redirect(response, proposed)) => {
+                    self.deliver_redirect(&response, proposed)
+                }
+                Some(Event::Response(response)) => self.deliver_response(&response),
+                Some(Event::Data) => self.deliver_data(),
+                Some(Event::Complete) => return self.deliver_completion(),
+            }
+        }
+        let queue = Arc::clone(self.session.queue());
+        queue.post(self);
+    }
+}
+
+impl Task {
+    fn block(&self) {
+        self.state.locked().mailbox.blocked = true;
+    }
+
+    fn deliver_redirect(self: &Arc<Self>, response: &Arc<Response>, proposed: Arc<RequestValue>) {
+        let Some(delegate) = self.delegate_for(Method::WillPerformRedirection) else {
+            return self.answer_redirect(Some(proposed));
+        };
+        self.block();
+        let completion = RedirectionCompletion::new(Arc::clone(self));
+        let request = Request::new(proposed);
+        delegate.will_perform_redirection(&self.session, self, response, &request, &completion);
+    }
+
+    fn deliver_response(self: &Arc<Self>, response: &Arc<Response>) {
+        let Some(delegate) = self.delegate_for(Method::DidReceiveResponse) else {
+            return;
+        };
+        self.block();
+        let completion = ResponseCompletion::new(Arc::clone(self));
+        delegate.did_receive_response(&self.session, self, response, &completion);
+    }
+
+    fn deliver_data(self: &Arc<Self>) {
+        let mut guard = self.reader.locked();
+        let Some(reader) = guard.as_mut() else { return };
+        let piece = match reader.next() {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return,
+            Err(error) => {
+                drop(guard);
+                return self.fail_decoding(&error);
+            }
+        };
+        drop(guard);
+        let length = i64::try_from(piece.len()).unwrap_or(i64::MAX);
+        self.received.fetch_add(length, Ordering::Relaxed);
+        let data = Data::new(piece);
+        if let Some(delegate) = self.delegate_for(Method::DidReceiveData) {
+            delegate.did_receive_data(&self.session, self, &data);
+        }
+        let mut guard = self.reader.locked();
+        let Some(reader) = guard.as_mut() else { return };
+        let drained = reader.delivered(data.into_buffer());
+        let more = reader.has_more();
+        drop(guard);
+        if drained {
+            self.drained();
+        }
+        if more {
+            self.state.locked().mailbox.events.push_front(Event::Data);
+        }
+    }
+
+    /// The body cannot be decoded: that is the task's end, whatever else may still come.
+    fn fail_decoding(&self, error: &CodingError) {
+        let mut state = self.state.locked();
+        let failure = http::coding_failure(error).url(state.current.url_text());
+        let ended = !state.machine.end();
+        state.outcome = Some(Err(failure));
+        state.mailbox.events.clear();
+        state.mailbox.events.push_back(Event::Complete);
+        drop(state);
+        if !ended {
+            http::cancel(&self.control);
+        }
+    }
+
+    /// How the task ended, with the body of one that wants it whole.
+    fn outcome(&self) -> Result<Option<Arc<Data>>, Failure> {
+        let mut state = self.state.locked();
+        let url = state.current.url_text().to_owned();
+        let cancelled = state.machine.is_cancelled();
+        let outcome = state.outcome.take();
+        let decoder = state.decoder.take();
+        let has_response = state.response.is_some();
+        drop(state);
+        let body = match outcome {
+            // Cancelled, or failed for the same reason in the loader, where the reason is told.
+            Some(Err(failure)) if !cancelled || failure.code() == error_code::CANCELLED => {
+                return Err(failure);
+            }
+            Some(Ok(body)) if !cancelled => body,
+            _ => return Err(Failure::new(error_code::CANCELLED).url(url)),
+        };
+        let decoded = if !self.has_handler {
+            self.reader
+                .locked()
+                .as_mut()
+                .map_or(Ok(body), |reader| reader.finish().map(|()| Vec::new()))
+        } else if let Some(decoder) = decoder.filter(|_| has_response && !body.is_empty()) {
+            body::decode_whole(decoder, &body)
+        } else {
+            Ok(body)
+        };
+        let body = decoded.map_err(|error| http::coding_failure(&error).url(url))?;
+        if !self.has_handler {
+            return Ok(None);
+        }
+        self.received.store(
+            i64::try_from(body.len()).unwrap_or(i64::MAX),
+            Ordering::Relaxed,
+        );
+        Ok(Some(Data::new(body)))
+    }
+
+    fn deliver_completion(self: &Arc<Self>) {
+        let outcome = self.outcome();
+        let error: Option<Arc<Error>> = outcome.as_ref().err().cloned().map(Failure::build);
+        let delegate = self.delegate_for(Method::DidComplete);
+        let mut state = self.state.locked();
+        if !state.machine.complete() {
+            return;
+        }
+        state.error = error.clone();
+        let own_delegate = state.delegate.take();
+        let handler = state.handler.take();
+        let response = state.response.clone();
+        drop(state);
+        *self.reader.locked() = None;
+        self.control.pipe.clear();
+        if !self.refused {
+            self.session.task_completes(self.identifier());
+        }
+        match (handler, delegate) {
+            (Some(handler), _) => {
+                let data = outcome.ok().flatten();
+                handler(data.as_ref(), response.as_ref(), error.as_ref());
+            }
+            (None, Some(delegate)) => delegate.did_complete(&self.session, self, error.as_ref()),
+            (None, None) => {}
+        }
+        drop(own_delegate);
+        if !self.refused {
+            self.session.task_is_over();
+        }
+    }
+}

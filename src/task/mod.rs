@@ -1,0 +1,10 @@
+//! Tasks: state machine, counters, and the delivery of callbacks in order.
+
+pub mod completion;
+mod delivery;
+mod state;
+#[allow(clippy::module_inception)]
+mod task;
+
+pub use state::TaskState;
+pub use task::{Task, TaskHandler};

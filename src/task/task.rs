@@ -1,0 +1,418 @@
+//! NSURLSessionTask: what the program sees of it, and what a loader tells it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::delivery::{Event, Mailbox};
+use super::state::{Effect, Machine, TaskState};
+use crate::foundation::data::Data;
+use crate::foundation::error::{Error, Failure};
+use crate::foundation::error_code;
+use crate::foundation::object::{Class, Header, Object, begins_with_header};
+use crate::foundation::queue::{Operation, Queue};
+use crate::foundation::sync::Lock;
+use crate::loading::body::BodyReader;
+use crate::loading::client::{
+    DRAINED, LoadClient, LoadControl, LoadStart, REDIRECT, Redirecting, SUSPENSION,
+};
+use crate::loading::coding::Decoder;
+use crate::loading::http;
+use crate::loading::request::RequestValue;
+use crate::loading::response::Response;
+use crate::session::Session;
+use crate::session::delegate::{Delegate, Method};
+
+/// The completion handler of a data task. Called once; dropped uncalled only with the process.
+pub type TaskHandler =
+    Box<dyn FnOnce(Option<&Arc<Data>>, Option<&Arc<Response>>, Option<&Arc<Error>>) + Send>;
+
+/// What changes in a task's life.
+pub(super) struct State {
+    pub machine: Machine,
+    pub current: Arc<RequestValue>,
+    pub response: Option<Arc<Response>>,
+    pub error: Option<Arc<Error>>,
+    pub delegate: Option<Arc<dyn Delegate>>,
+    description: Option<String>,
+    pub handler: Option<TaskHandler>,
+    pub mailbox: Mailbox,
+    /// Decodes a body that was collected.
+    pub decoder: Option<Decoder>,
+    /// How it ended: the body as it came, for those who want it whole.
+    pub outcome: Option<Result<Vec<u8>, Failure>>,
+}
+
+#[repr(C)]
+pub struct Task {
+    header: Header,
+    identifier: u64,
+    pub(super) session: Arc<Session>,
+    original: Arc<RequestValue>,
+    /// Has a completion handler, and so no data callbacks.
+    pub(super) has_handler: bool,
+    /// The session was invalid already: nothing of this reaches its delegate.
+    pub(super) refused: bool,
+    pub(super) control: Arc<LoadControl>,
+    pub(super) state: Mutex<State>,
+    /// Used by whoever delivers, one at a time.
+    pub(super) reader: Mutex<Option<BodyReader>>,
+    sent: AtomicI64,
+    pub(super) received: AtomicI64,
+    expected_to_receive: AtomicI64,
+}
+
+begins_with_header!(Task);
+
+impl Task {
+    pub fn new(
+        identifier: u64,
+        session: Arc<Session>,
+        request: Arc<RequestValue>,
+        handler: Option<TaskHandler>,
+        refused: bool,
+    ) -> Arc<Task> {
+        Arc::new(Task {
+            header: Header::new(Class::Task),
+            identifier,
+            session,
+            has_handler: handler.is_some(),
+            refused,
+            control: Arc::default(),
+            state: Mutex::new(State {
+                machine: Machine::new(),
+                current: Arc::clone(&request),
+                response: None,
+                error: None,
+                delegate: None,
+                description: None,
+                handler,
+                mailbox: Mailbox::default(),
+                decoder: None,
+                outcome: None,
+            }),
+            original: request,
+            reader: Mutex::new(None),
+            sent: AtomicI64::new(0),
+            received: AtomicI64::new(0),
+            expected_to_receive: AtomicI64::new(0),
+        })
+    }
+
+    pub fn identifier(&self) -> u64 {
+        self.identifier
+    }
+
+    pub fn is_of_this_process(&self) -> bool {
+        self.session.is_of_this_process()
+    }
+
+    pub fn original_request(&self) -> &Arc<RequestValue> {
+        &self.original
+    }
+
+    pub fn current_request(&self) -> Arc<RequestValue> {
+        Arc::clone(&self.state.locked().current)
+    }
+
+    pub fn response(&self) -> Option<Arc<Response>> {
+        self.state.locked().response.clone()
+    }
+
+    pub fn error(&self) -> Option<Arc<Error>> {
+        self.state.locked().error.clone()
+    }
+
+    pub fn task_state(&self) -> TaskState {
+        self.state.locked().machine.state()
+    }
+
+    pub fn delegate(&self) -> Option<Arc<dyn Delegate>> {
+        self.state.locked().delegate.clone()
+    }
+
+    /// Sets the task's own delegate; handed back when it is too late for that.
+    pub fn set_delegate(
+        &self,
+        delegate: Option<Arc<dyn Delegate>>,
+    ) -> Result<(), Option<Arc<dyn Delegate>>> {
+        let mut state = self.state.locked();
+        if state.machine.was_started() {
+            return Err(delegate);
+        }
+        let before = std::mem::replace(&mut state.delegate, delegate);
+        drop(state);
+        // Released outside of the lock: that runs the program's code.
+        drop(before);
+        Ok(())
+    }
+
+    pub fn task_description(&self) -> Option<String> {
+        self.state.locked().description.clone()
+    }
+
+    pub fn set_task_description(&self, description: Option<String>) {
+        self.state.locked().description = description;
+    }
+
+    pub fn count_of_bytes_sent(&self) -> i64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub fn count_of_bytes_received(&self) -> i64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub fn count_of_bytes_expected_to_send(&self) -> i64 {
+        self.current_request().body_length()
+    }
+
+    pub fn count_of_bytes_expected_to_receive(&self) -> i64 {
+        self.expected_to_receive.load(Ordering::Relaxed)
+    }
+
+    pub fn resume(self: &Arc<Self>) {
+        let mut state = self.state.locked();
+        match state.machine.resume() {
+            Effect::Start => {
+                drop(state);
+                self.start();
+            }
+            Effect::Continue => {
+                let post = state.schedule();
+                drop(state);
+                self.control.set_suspended(false);
+                http::signal(&self.control, SUSPENSION);
+                self.post_if(post);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn suspend(&self) {
+        let mut state = self.state.locked();
+        if state.machine.suspend() == Effect::Hold {
+            self.control.set_suspended(true);
+            let started = state.machine.was_started();
+            drop(state);
+            if started {
+                http::signal(&self.control, SUSPENSION);
+            }
+        }
+    }
+
+    pub fn cancel(self: &Arc<Self>) {
+        let mut state = self.state.locked();
+        match state.machine.cancel() {
+            Effect::CancelLoad => {
+                drop(state);
+                http::cancel(&self.control);
+            }
+            Effect::End => {
+                let post = state.push(Event::Complete);
+                drop(state);
+                self.post_if(post);
+            }
+            Effect::Continue => {
+                let post = state.schedule();
+                drop(state);
+                self.post_if(post);
+            }
+            _ => {}
+        }
+    }
+
+    /// Cancels a task that was never resumed and that nobody can reach any more.
+    pub fn cancel_if_unreachable(self: &Arc<Self>) {
+        let unreachable = !self.header.is_external()
+            && !self.session.is_external()
+            && !self.state.locked().machine.was_started();
+        if unreachable {
+            self.cancel();
+        }
+    }
+
+    fn start(self: &Arc<Self>) {
+        if self.refused {
+            let reason = "The session was invalidated before this task was made.";
+            return self.fail(Failure::new(error_code::CANCELLED).detail(reason));
+        }
+        let configuration = self.session.configuration();
+        let resource_timeout = duration(configuration.timeout_for_resource);
+        self.session.note_loading();
+        let start = Box::new(LoadStart {
+            connections: Arc::clone(self.session.connections()),
+            request: Arc::clone(&self.original),
+            additional_headers: Arc::clone(self.session.additional_headers()),
+            idle_timeout: duration(
+                self.original
+                    .timeout
+                    .unwrap_or(configuration.timeout_for_request),
+            ),
+            resource_deadline: Instant::now().checked_add(resource_timeout),
+            collect: self.has_handler,
+            client: Arc::clone(self) as Arc<dyn LoadClient>,
+            control: Arc::clone(&self.control),
+        });
+        if http::start(start).is_err() {
+            self.fail(
+                Failure::new(error_code::UNKNOWN).detail("The event thread could not be started."),
+            );
+        }
+    }
+
+    /// Ends a load that never came to the loop.
+    fn fail(self: &Arc<Self>, failure: Failure) {
+        let post = self.finished(Err(failure.url(self.original.url_text())));
+        self.post_if(post);
+    }
+
+    /// The delegate that is to get a message: the task's own if it implements it, else the session's.
+    pub(super) fn delegate_for(&self, method: Method) -> Option<Arc<dyn Delegate>> {
+        let own = self.delegate();
+        own.filter(|delegate| delegate.implements(method))
+            .or_else(|| {
+                let of_session = if self.refused {
+                    None
+                } else {
+                    self.session.delegate()
+                };
+                of_session.filter(|delegate| delegate.implements(method))
+            })
+    }
+
+    /// An answer came: what waited for it may go on.
+    pub(super) fn unblock(self: &Arc<Self>) {
+        let mut state = self.state.locked();
+        state.mailbox.unblock();
+        let post = state.schedule();
+        drop(state);
+        self.post_if(post);
+    }
+
+    pub(super) fn answer_redirect(self: &Arc<Self>, request: Option<Arc<RequestValue>>) {
+        self.control.answer_redirect(request);
+        http::signal(&self.control, REDIRECT);
+        self.unblock();
+    }
+
+    /// The transfer, which was held back, may go on.
+    pub(super) fn drained(&self) {
+        http::signal(&self.control, DRAINED);
+    }
+
+    fn post_if(self: &Arc<Self>, post: bool) {
+        if post {
+            self.session
+                .queue()
+                .post(Arc::clone(self) as Arc<dyn Operation>);
+        }
+    }
+}
+
+/// A timeout as a duration; what is too long to count is long enough.
+fn duration(seconds: f64) -> Duration {
+    const LONGEST: f64 = 100.0 * 365.0 * 24.0 * 3600.0;
+    Duration::from_secs_f64(seconds.clamp(0.0, LONGEST))
+}
+
+impl LoadClient for Task {
+    fn redirected(
+        &self,
+        response: &Arc<Response>,
+        proposed: &Arc<RequestValue>,
+    ) -> (Redirecting, bool) {
+        if self.delegate_for(Method::WillPerformRedirection).is_none() {
+            return (Redirecting::Follow, false);
+        }
+        let event = Event::Redirect(Arc::clone(response), Arc::clone(proposed));
+        (Redirecting::Ask, self.state.locked().push(event))
+    }
+
+    fn following(&self, request: &Arc<RequestValue>) {
+        self.state.locked().current = Arc::clone(request);
+        self.sent.store(0, Ordering::Relaxed);
+    }
+
+    fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool {
+        self.expected_to_receive
+            .store(response.expected_length(), Ordering::Relaxed);
+        if self.has_handler {
+            let mut state = self.state.locked();
+            state.decoder = decoder;
+            state.response = Some(response);
+            return false;
+        }
+        *self.reader.locked() = Some(BodyReader::new(Arc::clone(&self.control.pipe), decoder));
+        let asks = self.delegate_for(Method::DidReceiveResponse).is_some();
+        let mut state = self.state.locked();
+        state.response = Some(Arc::clone(&response));
+        asks && state.push(Event::Response(response))
+    }
+
+    fn received_data(&self) -> bool {
+        self.state.locked().push(Event::Data)
+    }
+
+    fn collected(&self, total: u64) {
+        self.received
+            .store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    fn sent(&self, total: u64) {
+        self.sent
+            .store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    fn finished(&self, result: Result<Vec<u8>, Failure>) -> bool {
+        let mut state = self.state.locked();
+        if !state.machine.end() {
+            return false;
+        }
+        state.outcome = Some(result);
+        state.push(Event::Complete)
+    }
+
+    fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>) {
+        (Arc::clone(self.session.queue()), self)
+    }
+}
+
+impl Object for Task {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn description(&self) -> String {
+        let state = self.state.locked();
+        let mut text = format!(
+            "<data task {}: {:?}, {} {}",
+            self.identifier,
+            state.machine.state(),
+            state.current.method(),
+            state.current.url_text(),
+        );
+        if let Some(response) = &state.response {
+            text.push_str(&format!(", status {}", response.status()));
+        }
+        text.push_str(&format!(
+            ", sent {} of {}, received {} of {}",
+            self.count_of_bytes_sent(),
+            state.current.body_length(),
+            self.count_of_bytes_received(),
+            self.count_of_bytes_expected_to_receive(),
+        ));
+        if let Some(error) = &state.error {
+            text.push_str(&format!(", {}", error.description()));
+        }
+        if let Some(description) = &state.description {
+            text.push_str(&format!(", \"{description}\""));
+        }
+        text.push('>');
+        text
+    }
+
+    fn external_references_gone(self: Arc<Self>) {
+        self.cancel_if_unreachable();
+    }
+}
