@@ -104,21 +104,24 @@ pub fn program(
     Ok(program)
 }
 
-/// A program that needs another library says so: `/* pkg-config: glib-2.0 */` on a line of its own.
-fn package_flags(source: &Path) -> Result<Vec<String>, String> {
+/// Libraries that a program may use besides: where their headers begin, and what pkg-config calls
+/// them.
+const PACKAGES: [(&str, &str); 1] = [("#include <glib", "glib-2.0")];
+
+/// The flags for the libraries whose headers a program includes.
+pub fn package_flags(source: &Path) -> Result<Vec<String>, String> {
     let text = fs::read_to_string(source).map_err(|error| error.to_string())?;
-    let packages = text.lines().filter_map(|line| {
-        line.trim()
-            .strip_prefix("/* pkg-config: ")
-            .and_then(|rest| rest.strip_suffix(" */"))
-    });
     let mut flags = Vec::new();
-    for package in packages {
-        let mut command = Command::new("pkg-config");
-        command
-            .args(["--cflags", "--libs"])
-            .args(package.split_whitespace());
-        flags.extend(tool(&mut command)?.split_whitespace().map(str::to_owned));
+    for (include, package) in PACKAGES {
+        if text.contains(include) {
+            let printed = tool(Command::new("pkg-config").args(["--cflags", "--libs", package]))?;
+            // System headers, whose warnings are not ours.
+            flags.extend(
+                printed
+                    .split_whitespace()
+                    .map(|flag| flag.replacen("-I", "-isystem", 1)),
+            );
+        }
     }
     Ok(flags)
 }

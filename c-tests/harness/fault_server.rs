@@ -48,8 +48,14 @@ impl FaultServer {
         }
     }
 
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    /// What the tests find in their environment: base URLs without a slash at the end.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let url = |host: &str| format!("http://{host}:{}", self.port);
+        vec![
+            ("FAULT_URL".into(), url("127.0.0.1")),
+            ("FAULT_LOCALHOST_URL".into(), url("localhost")),
+            ("FAULT6_URL".into(), url("[::1]")),
+        ]
     }
 }
 

@@ -20,6 +20,24 @@ const LINE_LENGTH: usize = 100;
 /// What belongs into rustdoc and not into a C comment.
 const RUST_ONLY: [&str; 5] = ["# Safety", "# Panics", "[`", "```", "crate::"];
 
+/// The modules of `src/ffi` that the header begins with; the others follow in the order of their
+/// `mod` lines.
+const ORDER: [&str; 13] = [
+    "object",
+    "configuration",
+    "session",
+    "task",
+    "request",
+    "response",
+    "error",
+    "queue",
+    "data",
+    "string",
+    "array",
+    "dictionary",
+    "library",
+];
+
 /// Compilers and languages that must take every header without a warning.
 const MATRIX: [(&str, &str, &[&str]); 14] = [
     ("gcc", "c", &["-std=c99"]),
@@ -161,7 +179,7 @@ fn declared_functions(header: &str) -> BTreeSet<String> {
 /// C and Rust agree on every layout and constant.
 fn layout(paths: &Paths) -> Result<(), String> {
     let assertions = nsurlsession::ffi::layout::assertions();
-    if !assertions.contains("_Static_assert") {
+    if !assertions.contains("tatic_assert(") {
         return Err("nsurlsession::ffi::layout::assertions() asserts nothing".into());
     }
     let source = paths.run.join("layout.c");
@@ -233,7 +251,7 @@ struct Module {
     text: String,
 }
 
-/// The modules in the order of their `mod` lines: the order of the header.
+/// The modules in the order of the header.
 fn modules(directory: &Path) -> Result<Vec<Module>, String> {
     let mut modules = Vec::new();
     for line in read(&directory.join("mod.rs"))?.lines() {
@@ -255,9 +273,14 @@ fn modules(directory: &Path) -> Result<Vec<Module>, String> {
             .unwrap_or(name)
             .trim_end_matches('.')
             .replace('`', "");
-        modules.push(Module { file, title, text });
+        let position = ORDER
+            .iter()
+            .position(|first| *first == name)
+            .unwrap_or(ORDER.len());
+        modules.push((position, Module { file, title, text }));
     }
-    Ok(modules)
+    modules.sort_by_key(|(position, _)| *position);
+    Ok(modules.into_iter().map(|(_, module)| module).collect())
 }
 
 /// The names of nsurlsession_base.h that are pointers to functions.

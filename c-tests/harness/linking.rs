@@ -1,6 +1,6 @@
 //! Programs that are not tests: one linked with the static library, the examples, the README's.
 
-use crate::compile::{self, cc, link_shared};
+use crate::compile::{self, cc, link_shared, package_flags};
 use crate::paths::Paths;
 use crate::process::tool;
 use libtest_mimic::{Failed, Trial};
@@ -82,7 +82,7 @@ fn example(paths: &Paths, source: &Path, name: &str) -> Result<(), String> {
     command.arg("-I").arg(paths.include()).arg(source);
     command.arg("-o").arg(paths.run.join(name));
     link_shared(&mut command, paths);
-    tool(&mut command).map(drop)
+    tool(command.args(package_flags(source)?)).map(drop)
 }
 
 fn write_source(paths: &Paths, name: &str, code: &str) -> Result<PathBuf, String> {

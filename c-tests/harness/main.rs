@@ -37,7 +37,7 @@ impl Servers {
         let fault_server = fault_server::FaultServer::start(&paths.run)?;
 
         let mut environment = nginx.environment();
-        environment.push(("FAULT_URL".into(), fault_server.url()));
+        environment.extend(fault_server.environment());
         for (name, path) in [
             ("SSL_CERT_FILE", &certificates.ca),
             ("CA_FILE", &certificates.ca),

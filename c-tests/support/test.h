@@ -162,7 +162,18 @@ pthread_t test_thread(void *(*function)(void *context), void *context);
 
 /* The value of an environment variable that the harness sets; the test fails without it. */
 const char *env_text(const char *name);
-/* The base URL in the variable `name` with `path_and_query` ("/x?y") after it. */
+/*
+ * The base URL in the variable `name` with `path_and_query` ("/x?y") after it.
+ *
+ * nginx (the paths are in harness/nginx.rs, the files in harness/www.rs): HTTP_URL,
+ * HTTP_LOCALHOST_URL, HTTP6_URL; TLS_H2_URL, TLS6_URL (both HTTP/2), TLS_H1_URL; and with
+ * certificates that must not be trusted TLS_EXPIRED_URL, TLS_NOT_YET_VALID_URL,
+ * TLS_WRONG_HOST_URL, TLS_SELF_SIGNED_URL, TLS_UNKNOWN_ROOT_URL.
+ * Fault server (the paths are in fault-server/main.rs): FAULT_URL, FAULT_LOCALHOST_URL, FAULT6_URL.
+ * Files: SSL_CERT_FILE and CA_FILE (the root that is trusted), OTHER_CA_FILE (behind
+ * TLS_UNKNOWN_ROOT_URL), WWW_DIR (what nginx serves), NGINX_ACCESS_LOG (connection number, number
+ * of the request on it, protocol, method, URI, status), TMPDIR and HOME (the test's own).
+ */
 const char *env_url(const char *name, const char *path_and_query);
 const char *http_url(const char *path_and_query);   /* nginx, HTTP/1.1, 127.0.0.1 */
 const char *http6_url(const char *path_and_query);  /* nginx, HTTP/1.1, [::1] */

@@ -5,12 +5,13 @@ use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
+use std::time::Instant;
 
 use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_slist, curl_socket_t};
 
 use super::curl;
 use super::multi::Multi;
-use super::sockets;
+use super::{process, sockets};
 
 /// What a write callback says about the body so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +71,10 @@ impl Drop for List {
 }
 
 impl<T: Transfer> Easy<T> {
-    /// A handle with its callbacks; `key` comes back from `Multi::take_finished`.
-    pub fn new(transfer: T, key: usize) -> Option<Easy<T>> {
-        // SAFETY: libcurl is initialised before the loop starts; NULL is checked.
+    /// A handle with its callbacks.
+    pub fn new(transfer: T) -> Option<Easy<T>> {
+        process::initialise();
+        // SAFETY: libcurl is initialised; NULL is checked.
         let handle = NonNull::new(unsafe { curl_sys::curl_easy_init() })?;
         let state = Box::new(State {
             transfer: UnsafeCell::new(transfer),
@@ -87,7 +89,6 @@ impl<T: Transfer> Easy<T> {
             multi: None,
         };
         let data = easy.state.as_ptr().cast_const().cast::<c_void>();
-        easy.set_pointer(curl_sys::CURLOPT_PRIVATE, std::ptr::without_provenance(key));
         easy.set_pointer(
             curl_sys::CURLOPT_ERRORBUFFER,
             easy.state().error.get().cast_const().cast(),
@@ -203,8 +204,10 @@ impl<T: Transfer> Easy<T> {
         unsafe { &mut *self.state().transfer.get() }
     }
 
-    /// Starts the transfer. False when libcurl refuses.
-    pub fn add_to(&mut self, multi: &Rc<Multi>) -> bool {
+    /// Starts the transfer. False when libcurl refuses. `key` comes back from
+    /// `Multi::take_finished`.
+    pub fn add_to(&mut self, multi: &Rc<Multi>, key: usize) -> bool {
+        self.set_pointer(curl_sys::CURLOPT_PRIVATE, std::ptr::without_provenance(key));
         // SAFETY: both handles are live and belong to this thread.
         let code = unsafe { curl_sys::curl_multi_add_handle(multi.raw(), self.handle.as_ptr()) };
         if code == curl_sys::CURLM_OK {
@@ -230,14 +233,43 @@ impl<T: Transfer> Easy<T> {
     }
 }
 
+/// A handle that no loop works with, on its way between threads: libcurl lets a handle be used by
+/// any thread, one at a time. So what is costly about it, the making and the freeing, need not be
+/// done on the loop.
+pub struct Idle<T: Transfer>(Easy<T>);
+
+// SAFETY: without a multi handle (see `Easy::leave`, the only way to make one) the easy handle and
+// its state are reached by nothing else, and the transfer itself may be sent.
+unsafe impl<T: Transfer + Send> Send for Idle<T> {}
+
+impl<T: Transfer> Idle<T> {
+    /// Takes the handle to this thread.
+    pub fn arrive(self) -> Easy<T> {
+        self.0
+    }
+}
+
+impl<T: Transfer> Easy<T> {
+    /// Takes the handle out of its multi handle, so that it can go to another thread.
+    pub fn leave(mut self) -> Idle<T> {
+        self.remove();
+        Idle(self)
+    }
+
+    fn remove(&mut self) {
+        if let Some(multi) = self.multi.take() {
+            // SAFETY: both handles are live and belong to this thread; it is in that one.
+            unsafe { curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.as_ptr()) };
+        }
+    }
+}
+
 impl<T: Transfer> Drop for Easy<T> {
     fn drop(&mut self) {
-        // SAFETY: the handle is live, in `multi` if that is set, and not used after this. The list
-        // is freed after it, and the box came from `Box::leak`.
+        self.remove();
+        // SAFETY: the handle is live and not used after this. The list is freed after it, and the
+        // box came from `Box::leak`.
         unsafe {
-            if let Some(multi) = self.multi.take() {
-                curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.as_ptr());
-            }
             curl_sys::curl_easy_cleanup(self.handle.as_ptr());
             drop(Box::from_raw(self.state.as_ptr()));
         }
@@ -245,8 +277,21 @@ impl<T: Transfer> Drop for Easy<T> {
 }
 
 thread_local! {
+    /// When the turn of the loop on this thread began; set by the reactor.
+    static TURN: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Grows with everything that a transfer of this thread receives or sends.
     static ACTIVITY: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The time, as exact as the loop's turns: reading the clock for each line of a head costs more
+/// than looking at the line.
+pub fn turn_time() -> Instant {
+    TURN.get().unwrap_or_else(Instant::now)
+}
+
+/// Notes when a turn begins.
+pub fn set_turn_time(now: Instant) {
+    TURN.set(Some(now));
 }
 
 /// A number that grows with everything that transfers of this thread receive or send.

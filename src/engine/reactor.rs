@@ -32,8 +32,9 @@ pub trait World: Sized + 'static {
     fn finished(&mut self, engine: &mut Engine, key: usize, code: u32);
     /// A timer that was armed for `token` came due.
     fn timer(&mut self, engine: &mut Engine, token: usize);
-    /// Everything of this turn is done: the time to pass on what it brought.
-    fn turn_ended(&mut self, engine: &mut Engine);
+    /// Everything of this turn is done: the time to pass on what it brought. `busy`: the next turn
+    /// follows at once, so that several can be passed on together.
+    fn turn_ended(&mut self, engine: &mut Engine, busy: bool);
     /// A panic was caught in one of the above.
     fn panicked(&mut self, engine: &mut Engine);
 }
@@ -173,11 +174,16 @@ impl Engine {
     }
 
     /// Starts a transfer.
-    pub fn add<T: easy::Transfer>(&mut self, id: MultiId, easy: &mut easy::Easy<T>) -> bool {
+    pub fn add<T: easy::Transfer>(
+        &mut self,
+        id: MultiId,
+        easy: &mut easy::Easy<T>,
+        key: usize,
+    ) -> bool {
         let Some(entry) = self.multis.get(&id) else {
             return false;
         };
-        let added = easy.add_to(&entry.multi);
+        let added = easy.add_to(&entry.multi, key);
         self.touched.push(id);
         added
     }
@@ -193,6 +199,11 @@ impl Engine {
 
     pub fn disarm(&mut self, timer: &mut Timer) {
         self.timers.disarm(timer);
+    }
+
+    fn begin_turn(&mut self) {
+        self.now = Instant::now();
+        easy::set_turn_time(self.now);
     }
 
     /// Carries libcurl's wishes for a call without an event over to the timers. True when one is
@@ -236,19 +247,20 @@ impl<W: World> Reactor<W> {
         let own = self.wake.event.as_fd().as_raw_fd();
         self.engine.sockets.borrow_mut().watch_own(own);
         let mut events = [EpollEvent::empty(); EVENTS_A_TURN];
+        self.engine.begin_turn();
         loop {
-            self.engine.now = Instant::now();
             let more = self.take_commands();
             self.fire_timers();
             self.work();
-            self.guarded(|world, engine| world.turn_ended(engine));
             let busy = more || !self.engine.touched.is_empty();
+            self.guarded(|world, engine| world.turn_ended(engine, busy));
+            let busy = busy || !self.engine.touched.is_empty();
             self.engine.sockets.borrow_mut().flush();
             if process::is_exiting() {
                 process::park_for_ever();
             }
             let count = self.sleep(&mut events, busy);
-            self.engine.now = Instant::now();
+            self.engine.begin_turn();
             self.handle(&events[..count]);
         }
     }
@@ -373,7 +385,7 @@ impl<W: World> Reactor<W> {
             let ready = self.engine.sockets.borrow_mut().resolve(event);
             let Some(ready) = ready else { continue };
             if ready.multi == NO_MULTI {
-                let _ = self.wake.event.read();
+                // The loop's own event, watched for its edges: it need not be read.
                 continue;
             }
             let Some(multi) = self

@@ -208,9 +208,10 @@ impl Sockets {
     /// Watches a descriptor of the loop's own.
     pub fn watch_own(&mut self, fd: RawFd) {
         if let Some(slot) = self.slot(fd) {
-            slot.wanted = EpollFlags::EPOLLIN;
+            // By its edges: every write to it is one, so that it need not be read.
+            slot.wanted = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
             slot.tracked = true;
-            self.register(fd, EpollFlags::EPOLLIN);
+            self.register(fd, EpollFlags::EPOLLIN | EpollFlags::EPOLLET);
         }
     }
 

@@ -60,7 +60,7 @@ pub unsafe extern "C" fn nsurlsession_response_with_url_status_code_http_version
         let fields = self::header_fields(header_fields, NAME).unwrap_or_default();
         let head = Head {
             status: status_code,
-            http_version: text(http_version, NAME).unwrap_or_else(|| "HTTP/1.1".to_owned()),
+            http_version: text(http_version, NAME).map_or("HTTP/1.1".into(), Into::into),
             fields: ReceivedFields::from(&fields),
         };
         handed_out(Response::http(url.text(), head))

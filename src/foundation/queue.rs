@@ -64,8 +64,10 @@ struct State {
     stop_requested: bool,
     /// How often the caller's blocks were cancelled.
     cancellations: u64,
-    /// Threads inside `run` or `wait_until_all_operations_are_finished`.
-    waiting: usize,
+    /// Threads inside `run` that wait for something to run.
+    runners: usize,
+    /// Threads that wait until nothing is left.
+    waiters: usize,
     name: String,
     /// Readable while there is something to run; made when the caller asks for it.
     event: Option<EventFd>,
@@ -83,7 +85,8 @@ pub struct Queue {
     header: Header,
     kind: Kind,
     state: Mutex<State>,
-    changed: Condvar,
+    runnable: Condvar,
+    finished: Condvar,
     /// Set while a draining thread must look at the state before the next job.
     interrupted: AtomicBool,
 }
@@ -115,7 +118,8 @@ impl Queue {
                 name: name.to_owned(),
                 ..State::default()
             }),
-            changed: Condvar::new(),
+            runnable: Condvar::new(),
+            finished: Condvar::new(),
             interrupted: AtomicBool::new(false),
         })
     }
@@ -203,7 +207,7 @@ impl Queue {
         state.jobs = kept.into();
         if state.jobs.is_empty() {
             Self::clear_event(&mut state);
-            self.changed.notify_all();
+            self.finished.notify_all();
         }
         drop(state);
         // Releasing the blocks' contexts runs the caller's code: not under the lock.
@@ -216,7 +220,7 @@ impl Queue {
         let mut state = self.state.locked();
         state.stop_requested = true;
         self.interrupted.store(true, Ordering::Relaxed);
-        self.changed.notify_all();
+        self.runnable.notify_all();
     }
 
     /// Runs operations on this thread until `stop` or the deadline.
@@ -295,7 +299,7 @@ impl Queue {
                 state = self.drain(state, usize::MAX, None).1;
                 continue;
             }
-            state = self.wait(state, Duration::from_secs(3600));
+            state = self.wait_for_others(state);
         }
     }
 
@@ -313,17 +317,29 @@ impl Queue {
         self.announce(state);
     }
 
+    /// Waits inside `run`.
     fn wait<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         timeout: Duration,
     ) -> MutexGuard<'a, State> {
-        state.waiting += 1;
+        state.runners += 1;
         let (mut state, _) = self
-            .changed
+            .runnable
             .wait_timeout(state, timeout)
             .unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
+        state.runners -= 1;
+        state
+    }
+
+    /// Waits for the end of what others are running.
+    fn wait_for_others<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.waiters += 1;
+        let mut state = self
+            .finished
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiters -= 1;
         state
     }
 
@@ -335,11 +351,13 @@ impl Queue {
         match &self.kind {
             Kind::Caller { .. } if !state.abandoned => {
                 Self::signal_event(&mut state);
-                let waiting = state.waiting > 0;
+                let (runners, waiters) = (state.runners > 0, state.waiters > 0);
                 drop(state);
-                if waiting {
-                    // Both `run` and `wait_until…` may be waiting.
-                    self.changed.notify_all();
+                if runners {
+                    self.runnable.notify_one();
+                } else if waiters {
+                    // Nobody runs it: then whoever waits for its end does.
+                    self.finished.notify_all();
                 }
             }
             _ => {
@@ -406,8 +424,11 @@ impl Queue {
         } else {
             Self::signal_event(&mut state);
         }
-        if state.waiting > 0 {
-            self.changed.notify_all();
+        if state.runners > 0 && state.is_runnable() {
+            self.runnable.notify_one();
+        }
+        if state.waiters > 0 {
+            self.finished.notify_all();
         }
         (done, state)
     }

@@ -96,6 +96,11 @@ impl BodyPipe {
         self.waiting.locked().paused
     }
 
+    /// Whether whoever delivers this body keeps up with its server.
+    pub fn is_fast(&self) -> bool {
+        self.waiting.locked().window == LARGEST_WINDOW
+    }
+
     /// Takes the next chunk out; it counts as held until `put_back`.
     fn take(&self) -> Option<Vec<u8>> {
         self.waiting.locked().chunks.pop_front()

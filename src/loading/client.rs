@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::body::BodyPipe;
 use super::coding::Decoder;
+use super::http::Spent;
 use super::request::RequestValue;
 use super::response::Response;
 use crate::foundation::error::Failure;
@@ -38,8 +39,9 @@ pub trait LoadClient: Send + Sync {
     fn collected(&self, total: u64);
     /// So many bytes of the request's body were taken to be sent.
     fn sent(&self, total: u64);
-    /// The last call. With the body, as it came off the wire, when it was to be collected.
-    fn finished(&self, result: Result<Vec<u8>, Failure>) -> bool;
+    /// The last call. With the body, as it came off the wire, when it was to be collected, and with
+    /// what is left of the transfer, to be dropped where that costs the loop nothing.
+    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Option<Spent>) -> bool;
     /// What delivers all that to the program, and where.
     fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>);
 }

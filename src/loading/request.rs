@@ -41,22 +41,22 @@ impl CachePolicy {
 pub struct RequestUrl {
     text: String,
     parsed: Option<Url>,
+    /// Scheme, host and port, by which connections are counted.
+    host: Option<Arc<str>>,
 }
 
 impl RequestUrl {
     pub fn new(text: &str) -> RequestUrl {
-        let parsed = Url::parse(text).ok();
-        RequestUrl {
-            text: parsed
-                .as_ref()
-                .map_or_else(|| text.to_owned(), |url| url.as_str().to_owned()),
-            parsed,
-        }
+        Url::parse(text).map_or_else(|_| RequestUrl::malformed(text.to_owned()), RequestUrl::from)
     }
 
     /// What cannot be text (invalid UTF-8) is kept as far as it is readable, and is no URL.
     pub fn malformed(text: String) -> RequestUrl {
-        RequestUrl { text, parsed: None }
+        RequestUrl {
+            text,
+            parsed: None,
+            host: None,
+        }
     }
 
     /// The absolute URL; what was given when that is not one.
@@ -67,12 +67,22 @@ impl RequestUrl {
     pub fn parsed(&self) -> Option<&Url> {
         self.parsed.as_ref()
     }
+
+    /// What connections to the URL's host are counted under.
+    pub fn host_key(&self) -> Option<&Arc<str>> {
+        self.host.as_ref()
+    }
 }
 
 impl From<Url> for RequestUrl {
     fn from(url: Url) -> Self {
+        let host = url.host_str().map(|host| {
+            let port = url.port_or_known_default().unwrap_or_default();
+            format!("{}://{host}:{port}", url.scheme()).into()
+        });
         RequestUrl {
             text: url.as_str().to_owned(),
+            host,
             parsed: Some(url),
         }
     }

@@ -1,5 +1,6 @@
 //! NSURLResponse and NSHTTPURLResponse: one immutable type.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use crate::foundation::string::{Text, c_string};
 #[derive(Clone, Debug, Default)]
 pub struct ReceivedFields {
     bytes: Vec<u8>,
-    fields: Vec<[u32; 4]>,
+    /// Where each field's name begins, where its value begins, and where that ends.
+    fields: Vec<[u32; 3]>,
 }
 
 impl ReceivedFields {
@@ -25,15 +27,19 @@ impl ReceivedFields {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             return;
         };
+        if self.fields.is_empty() {
+            // Room for an ordinary head, so that it need not be moved while it grows.
+            self.bytes.reserve(512);
+            self.fields.reserve(16);
+        }
         let value = line[colon + 1..].trim_ascii();
-        let base = self.bytes.len();
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(&line[..colon]);
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(value);
-        let end = self.bytes.len();
         // libcurl refuses heads of more than a few hundred kilobytes long before this overflows.
         self.fields
-            .push([base as u32, middle as u32, middle as u32, end as u32]);
+            .push([start, middle, self.bytes.len()].map(|at| at as u32));
     }
 
     pub fn clear(&mut self) {
@@ -42,11 +48,9 @@ impl ReceivedFields {
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|&[a, b, c, d]| {
-            (
-                &self.bytes[a as usize..b as usize],
-                &self.bytes[c as usize..d as usize],
-            )
+        self.fields.iter().map(|field| {
+            let [start, middle, end] = field.map(|at| at as usize);
+            (&self.bytes[start..middle], &self.bytes[middle..end])
         })
     }
 
@@ -96,7 +100,7 @@ fn text(bytes: &[u8]) -> String {
 pub struct Head {
     /// 0 for a response that is not HTTP.
     pub status: i64,
-    pub http_version: String,
+    pub http_version: Cow<'static, str>,
     pub fields: ReceivedFields,
 }
 

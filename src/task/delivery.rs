@@ -224,7 +224,9 @@ impl Task {
         let own_delegate = state.delegate.take();
         let handler = state.handler.take();
         let response = state.response.clone();
+        let spent = state.spent.take();
         drop(state);
+        drop(spent);
         *self.reader.locked() = None;
         self.control.pipe.clear();
         if !self.refused {

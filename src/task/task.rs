@@ -41,6 +41,8 @@ pub(super) struct State {
     pub decoder: Option<Decoder>,
     /// How it ended: the body as it came, for those who want it whole.
     pub outcome: Option<Result<Vec<u8>, Failure>>,
+    /// What is left of the transfer.
+    pub spent: Option<http::Spent>,
 }
 
 #[repr(C)]
@@ -90,6 +92,7 @@ impl Task {
                 mailbox: Mailbox::default(),
                 decoder: None,
                 outcome: None,
+                spent: None,
             }),
             original: request,
             reader: Mutex::new(None),
@@ -263,7 +266,7 @@ impl Task {
 
     /// Ends a load that never came to the loop.
     fn fail(self: &Arc<Self>, failure: Failure) {
-        let post = self.finished(Err(failure.url(self.original.url_text())));
+        let post = self.finished(Err(failure.url(self.original.url_text())), None);
         self.post_if(post);
     }
 
@@ -364,11 +367,12 @@ impl LoadClient for Task {
             .store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    fn finished(&self, result: Result<Vec<u8>, Failure>) -> bool {
+    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Option<http::Spent>) -> bool {
         let mut state = self.state.locked();
         if !state.machine.end() {
             return false;
         }
+        state.spent = spent;
         state.outcome = Some(result);
         state.push(Event::Complete)
     }

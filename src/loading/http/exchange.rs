@@ -1,12 +1,11 @@
 //! One request and its response: what libcurl's callbacks do. Runs inside libcurl, on the loop.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::head::HeadReader;
-use crate::engine::easy::{Flow, Supply, Transfer};
+use crate::engine::easy::{Flow, Supply, Transfer, turn_time};
 use crate::foundation::data::Data;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
@@ -14,8 +13,15 @@ use crate::loading::client::{LoadClient, LoadControl};
 use crate::loading::coding::{CodingError, Decoder};
 use crate::loading::response::{Head, Response};
 
-/// Loads for which something is to be done once libcurl has finished its work of this turn.
-pub type Attention = Rc<RefCell<Vec<usize>>>;
+thread_local! {
+    /// Loads for which something is to be done once libcurl has finished its work of this turn.
+    static ATTENTION: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The loads of this loop for which something is to be done; each may be named more than once.
+pub fn take_attention() -> Vec<usize> {
+    ATTENTION.take()
+}
 
 /// How much of a redirect's own body is kept while it is not known whether anybody wants it.
 const REDIRECT_BODY: usize = 64 * 1024;
@@ -40,8 +46,8 @@ enum Phase {
 pub struct Exchange {
     pub client: Arc<dyn LoadClient>,
     pub control: Arc<LoadControl>,
+    /// Where the load is on the loop, once it is there.
     pub key: usize,
-    pub attention: Attention,
     url: String,
     follows_redirects: bool,
     head: HeadReader,
@@ -56,6 +62,8 @@ pub struct Exchange {
     pub activity: Instant,
     /// libcurl does not read, or not send, until it is told to.
     pub paused: (bool, bool),
+    /// libcurl was given a larger buffer.
+    pub hastened: bool,
     /// The client has something to deliver.
     pub announce: bool,
     /// A redirect that the loader has to look at.
@@ -71,13 +79,10 @@ pub struct Exchange {
 pub struct Start {
     pub client: Arc<dyn LoadClient>,
     pub control: Arc<LoadControl>,
-    pub key: usize,
-    pub attention: Attention,
     pub url: String,
     pub collect: bool,
     pub body: Option<Arc<Data>>,
     pub repeatable: bool,
-    pub now: Instant,
 }
 
 impl Exchange {
@@ -85,8 +90,7 @@ impl Exchange {
         Exchange {
             client: start.client,
             control: start.control,
-            key: start.key,
-            attention: start.attention,
+            key: usize::MAX,
             url: start.url,
             follows_redirects: true,
             head: HeadReader::default(),
@@ -100,8 +104,9 @@ impl Exchange {
             body: start.body,
             sent: 0,
             repeatable: start.repeatable,
-            activity: start.now,
+            activity: Instant::now(),
             paused: (false, false),
+            hastened: false,
             announce: false,
             redirect: None,
             multiplexed: false,
@@ -111,7 +116,7 @@ impl Exchange {
     }
 
     fn call_attention(&self) {
-        self.attention.borrow_mut().push(self.key);
+        ATTENTION.with_borrow_mut(|attention| attention.push(self.key));
     }
 
     fn announce(&mut self) {
@@ -122,8 +127,7 @@ impl Exchange {
 
     fn respond(&mut self, head: Head) -> Flow {
         self.responded = true;
-        self.multiplexed =
-            head.http_version.starts_with("HTTP/2") || head.http_version.starts_with("HTTP/3");
+        self.multiplexed = !head.http_version.starts_with("HTTP/1");
         let redirects = matches!(head.status, 301 | 302 | 303 | 307 | 308);
         let location = head
             .fields
@@ -214,7 +218,7 @@ pub fn coding_failure(error: &CodingError) -> Failure {
 
 impl Transfer for Exchange {
     fn header(&mut self, line: &[u8]) -> Flow {
-        self.activity = Instant::now();
+        self.activity = turn_time();
         match self.head.line(line) {
             Some(head) => self.respond(head),
             None => Flow::Continue,
@@ -222,7 +226,7 @@ impl Transfer for Exchange {
     }
 
     fn body(&mut self, bytes: &[u8]) -> Flow {
-        self.activity = Instant::now();
+        self.activity = turn_time();
         self.received += bytes.len();
         match &mut self.sink {
             Sink::Whole(whole) => {
@@ -246,7 +250,7 @@ impl Transfer for Exchange {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Supply {
-        self.activity = Instant::now();
+        self.activity = turn_time();
         if self.control.is_suspended() {
             self.paused.1 = true;
             return Supply::Pause;

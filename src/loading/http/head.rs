@@ -1,5 +1,7 @@
 //! Reads the lines of a response's head as libcurl hands them over.
 
+use std::borrow::Cow;
+
 use crate::loading::response::Head;
 
 /// Where in a response the next header line belongs.
@@ -57,16 +59,18 @@ impl HeadReader {
         let mut words = status
             .split(|byte| *byte == b' ')
             .filter(|word| !word.is_empty());
-        let version = words
-            .next()
-            .map(String::from_utf8_lossy)
-            .unwrap_or_default();
+        let version = words.next().unwrap_or_default();
         let code = words
             .next()
             .and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
         self.place = Place::Fields;
         self.head.fields.clear();
-        self.head.http_version = format!("HTTP/{version}");
+        self.head.http_version = match version {
+            b"1.1" => Cow::Borrowed("HTTP/1.1"),
+            b"2" => Cow::Borrowed("HTTP/2"),
+            b"1.0" => Cow::Borrowed("HTTP/1.0"),
+            other => Cow::Owned(format!("HTTP/{}", String::from_utf8_lossy(other))),
+        };
         self.head.status = code.unwrap_or(0);
     }
 }
@@ -100,7 +104,7 @@ mod tests {
         ]);
         assert_eq!(heads.len(), 1);
         assert_eq!(
-            (heads[0].status, heads[0].http_version.as_str()),
+            (heads[0].status, &*heads[0].http_version),
             (200, "HTTP/1.1")
         );
         assert_eq!(heads[0].fields.get("a"), Some(&b"1"[..]));

@@ -1,8 +1,7 @@
 //! Who may start: a session has so many connections to a host, and loads wait for one in order.
 
 use std::collections::{HashMap, VecDeque};
-
-use url::Url;
+use std::sync::Arc;
 
 #[derive(Debug, Default)]
 struct Host {
@@ -16,21 +15,11 @@ struct Host {
 #[derive(Debug)]
 pub struct Hosts {
     limit: usize,
-    hosts: HashMap<String, Host>,
+    hosts: HashMap<Arc<str>, Host>,
 }
 
 /// Hosts that are remembered to speak HTTP/2 while nothing is loading from them.
 const REMEMBERED: usize = 1024;
-
-/// What connections to a URL's host are counted under.
-pub fn key(url: &Url) -> String {
-    format!(
-        "{}://{}:{}",
-        url.scheme(),
-        url.host_str().unwrap_or_default(),
-        url.port_or_known_default().unwrap_or_default()
-    )
-}
 
 impl Hosts {
     pub fn new(limit: usize) -> Hosts {
@@ -41,9 +30,9 @@ impl Hosts {
     }
 
     /// Whether the load may start now; otherwise it waits for its turn.
-    pub fn enter(&mut self, key: &str, load: usize) -> bool {
+    pub fn enter(&mut self, key: &Arc<str>, load: usize) -> bool {
         if !self.hosts.contains_key(key) {
-            self.hosts.insert(key.to_owned(), Host::default());
+            self.hosts.insert(Arc::clone(key), Host::default());
         }
         let Some(host) = self.hosts.get_mut(key) else {
             return true;
@@ -103,10 +92,11 @@ mod tests {
 
     #[test]
     fn loads_wait_in_order() {
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let mut hosts = Hosts::new(2);
-        assert!(hosts.enter("a", 1) && hosts.enter("a", 2));
-        assert!(!hosts.enter("a", 3) && !hosts.enter("a", 4) && !hosts.enter("a", 5));
-        assert!(hosts.enter("b", 6));
+        assert!(hosts.enter(&a, 1) && hosts.enter(&a, 2));
+        assert!(!hosts.enter(&a, 3) && !hosts.enter(&a, 4) && !hosts.enter(&a, 5));
+        assert!(hosts.enter(&b, 6));
         hosts.give_up("a", 3);
         assert_eq!(hosts.leave("a"), Some(4));
         assert_eq!(hosts.leave("a"), Some(5));
@@ -118,14 +108,15 @@ mod tests {
 
     #[test]
     fn http2_lets_all_start() {
+        let a: Arc<str> = "a".into();
         let mut hosts = Hosts::new(1);
-        assert!(hosts.enter("a", 1));
-        assert!(!hosts.enter("a", 2) && !hosts.enter("a", 3));
+        assert!(hosts.enter(&a, 1));
+        assert!(!hosts.enter(&a, 2) && !hosts.enter(&a, 3));
         assert_eq!(hosts.multiplexes("a"), [2, 3]);
-        assert!(hosts.enter("a", 4));
+        assert!(hosts.enter(&a, 4));
         for _ in 0..4 {
             assert_eq!(hosts.leave("a"), None);
         }
-        assert!(hosts.enter("a", 5) && hosts.enter("a", 6));
+        assert!(hosts.enter(&a, 5) && hosts.enter(&a, 6));
     }
 }

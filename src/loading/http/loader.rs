@@ -1,8 +1,6 @@
 //! The loads of all sessions, on the loop thread: from request through redirects to the end.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -10,9 +8,9 @@ use std::time::Instant;
 use slab::Slab;
 use url::Url;
 
-use super::exchange::{self, Attention, Exchange};
+use super::exchange::{self, Exchange};
 use super::{failure, hosts, options};
-use crate::engine::easy::{Easy, Flow};
+use crate::engine::easy::{Easy, Flow, Idle};
 use crate::engine::multi::Limits;
 use crate::engine::reactor::{Engine, World};
 use crate::engine::sockets::MultiId;
@@ -27,7 +25,8 @@ use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
 use crate::loading::response::Response;
 
 pub enum Command {
-    Start(Box<LoadStart>),
+    /// Begin, with a handle that was made ready for the first request.
+    Start(Box<LoadStart>, Option<Idle<Exchange>>),
     Signal(Arc<LoadControl>),
     /// A session is gone: close its connections.
     Close(u64),
@@ -59,7 +58,9 @@ struct Load {
     /// The request of this hop.
     request: Arc<RequestValue>,
     /// What limits on connections count this hop under; set while it has entered there.
-    host: Option<String>,
+    host: Option<Arc<str>>,
+    /// The handle for this hop, if it was made beforehand.
+    prepared: Option<Idle<Exchange>>,
     stage: Stage,
     redirects: usize,
     /// A redirect led to another origin: what is secret to the first stays behind.
@@ -75,12 +76,17 @@ struct Session {
     closed: bool,
 }
 
+/// How many turns, and how many operations, are posted together while the loop is busy.
+const TURNS_TOGETHER: u32 = 4;
+const READY_TOGETHER: usize = 32;
+
 pub struct Loader {
     loads: Slab<Load>,
     sessions: HashMap<u64, Session>,
-    attention: Attention,
-    /// What is to be posted at the end of the turn.
+    /// What is to be posted to queues.
     ready: Vec<(Arc<Queue>, Arc<dyn Operation>)>,
+    /// For how many turns it has been waiting for more to come.
+    turns_waited: u32,
     /// The load that is being worked on: to be failed when that panics.
     current: Option<usize>,
 }
@@ -92,15 +98,15 @@ impl World for Loader {
         Loader {
             loads: Slab::new(),
             sessions: HashMap::new(),
-            attention: Rc::new(RefCell::new(Vec::new())),
             ready: Vec::new(),
+            turns_waited: 0,
             current: None,
         }
     }
 
     fn command(&mut self, engine: &mut Engine, command: Command) {
         match command {
-            Command::Start(start) => self.start(engine, *start),
+            Command::Start(start, prepared) => self.start(engine, *start, prepared),
             Command::Signal(control) => self.signalled(engine, &control),
             Command::Close(id) => {
                 if let Some(session) = self.sessions.get_mut(&id) {
@@ -175,10 +181,10 @@ impl World for Loader {
         self.current = None;
     }
 
-    fn turn_ended(&mut self, engine: &mut Engine) {
+    fn turn_ended(&mut self, engine: &mut Engine, busy: bool) {
         // A redirect whose body has not ended by now is not waited for.
         loop {
-            let attention = std::mem::take(&mut *self.attention.borrow_mut());
+            let attention = exchange::take_attention();
             if attention.is_empty() {
                 break;
             }
@@ -189,6 +195,15 @@ impl World for Loader {
                 self.current = None;
             }
         }
+        if self.ready.is_empty() {
+            return;
+        }
+        // While more is coming at once, several turns share one waking of the other thread.
+        if busy && self.turns_waited < TURNS_TOGETHER && self.ready.len() < READY_TOGETHER {
+            self.turns_waited += 1;
+            return;
+        }
+        self.turns_waited = 0;
         self.post();
     }
 
@@ -220,14 +235,14 @@ impl Load {
 }
 
 impl Loader {
-    fn start(&mut self, engine: &mut Engine, start: LoadStart) {
+    fn start(&mut self, engine: &mut Engine, start: LoadStart, prepared: Option<Idle<Exchange>>) {
         let control = Arc::clone(&start.control);
         if !self.open_session(engine, &start) {
             let url = start.request.url_text().to_owned();
             let failure = Failure::new(error_code::UNKNOWN)
                 .detail("There is no memory for more connections.")
                 .url(url);
-            if start.client.finished(Err(failure)) {
+            if start.client.finished(Err(failure), prepared) {
                 self.ready.push(start.client.operation());
             }
             return;
@@ -236,6 +251,7 @@ impl Loader {
             request: Arc::clone(&start.request),
             start,
             host: None,
+            prepared,
             stage: Stage::Moving,
             redirects: 0,
             crossed: false,
@@ -296,20 +312,17 @@ impl Loader {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
-        let url = match usable_url(&load.request) {
-            Ok(url) => url,
-            Err(failure) => return self.fail(engine, key, failure),
-        };
-        if load.request.cache_policy == CachePolicy::ReturnCacheDontLoad {
-            return self.fail(
-                engine,
-                key,
-                Failure::new(error_code::CANNOT_LOAD_FROM_NETWORK),
-            );
+        if let Err(failure) = usable_url(&load.request) {
+            return self.fail(engine, key, failure);
         }
-        let host = hosts::key(&url);
+        if load.request.cache_policy == CachePolicy::ReturnCacheDontLoad {
+            let failure = Failure::new(error_code::CANNOT_LOAD_FROM_NETWORK);
+            return self.fail(engine, key, failure);
+        }
+        let host = load.request.url.as_ref().and_then(RequestUrl::host_key);
+        let host = host.cloned().unwrap_or_default();
         load.stage = Stage::Queued;
-        load.host = Some(host.clone());
+        load.host = Some(Arc::clone(&host));
         let Some(session) = self.session_of(key) else {
             return;
         };
@@ -322,7 +335,6 @@ impl Loader {
 
     /// Hands the hop's request to libcurl.
     fn begin(&mut self, engine: &mut Engine, key: usize) {
-        let attention = Rc::clone(&self.attention);
         let Some(multi) = self.session_of(key).map(|session| session.multi) else {
             return;
         };
@@ -330,45 +342,26 @@ impl Loader {
             return;
         };
         load.stage = Stage::Moving;
-        let url = match usable_url(&load.request) {
-            Ok(url) => url,
-            Err(failure) => return self.fail(engine, key, failure),
-        };
-        let exchange = Exchange::new(exchange::Start {
-            client: Arc::clone(&load.start.client),
-            control: Arc::clone(&load.start.control),
-            key,
-            attention,
-            url: url.as_str().to_owned(),
-            collect: load.start.collect,
-            body: load.request.body.clone(),
-            repeatable: options::is_idempotent(load.request.method()),
-            now: engine.now(),
-        });
-        let mut without_secrets = None;
-        let additional: &HeaderFields = if load.crossed {
-            let mut fields = HeaderFields::clone(&load.start.additional_headers);
-            fields.retain(|name| !options::is_any(name, &options::SECRET));
-            without_secrets.insert(fields)
-        } else {
-            &load.start.additional_headers
-        };
-        let started = Easy::new(exchange, key).and_then(|mut easy| {
-            (options::apply(&mut easy, &url, &load.request, additional)
-                && engine.add(multi, &mut easy))
-            .then_some(easy)
+        let prepared = load
+            .prepared
+            .take()
+            .or_else(|| prepare(&load.start, &load.request, load.crossed));
+        let started = prepared.map(Idle::arrive).and_then(|mut easy| {
+            let exchange = easy.transfer();
+            exchange.key = key;
+            exchange.activity = engine.now();
+            engine.add(multi, &mut easy, key).then_some(easy)
         });
         match started {
             Some(easy) => {
                 load.stage = Stage::Transferring(easy);
                 self.arm(engine, key);
             }
-            None => self.fail(
-                engine,
-                key,
-                Failure::new(error_code::UNKNOWN)
-                    .detail("The transfer could not be started: there is no memory."),
-            ),
+            None => {
+                let reason = "The transfer could not be started: there is no memory.";
+                let failure = Failure::new(error_code::UNKNOWN).detail(reason);
+                self.fail(engine, key, failure);
+            }
         }
     }
 
@@ -436,6 +429,11 @@ impl Loader {
         if wanted != exchange.paused {
             exchange.paused = wanted;
             exchange.activity = engine.now();
+            let fast = !exchange.hastened && load.start.control.pipe.is_fast();
+            exchange.hastened |= fast;
+            if fast {
+                options::hasten(easy);
+            }
             easy.pause(wanted.0, wanted.1);
             engine.touch(multi);
         }
@@ -595,13 +593,18 @@ impl Loader {
         };
         engine.disarm(&mut load.timer);
         load.start.control.slot.store(NO_SLOT, Ordering::Release);
-        load.stage = Stage::Moving;
+        // Freeing the handle is left to whoever delivers the end.
+        let spent = match load.stage {
+            Stage::Transferring(easy) | Stage::Redirecting(Redirection { easy, .. }) => {
+                Some(easy.leave())
+            }
+            Stage::Queued | Stage::Moving => load.prepared,
+        };
         let result = result.map_err(|failure| failure.url(load.request.url_text()));
-        if load.start.client.finished(result) {
+        if load.start.client.finished(result, spent) {
             self.ready.push(Arc::clone(&load.start.client).operation());
         }
         let id = load.start.connections.id;
-        drop(load);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.loads -= 1;
         }
@@ -640,9 +643,10 @@ impl Loader {
 }
 
 /// The URL, if it is one that this loader loads.
-fn usable_url(request: &RequestValue) -> Result<Url, Failure> {
+fn usable_url(request: &RequestValue) -> Result<&Url, Failure> {
     let Some(url) = &request.url else {
-        return Err(Failure::new(error_code::UNSUPPORTED_URL).detail("The request has no URL."));
+        let failure = Failure::new(error_code::UNSUPPORTED_URL);
+        return Err(failure.detail("The request has no URL."));
     };
     let Some(parsed) = url.parsed() else {
         let detail = format!("“{}” is not an absolute URL.", url.text());
@@ -652,7 +656,31 @@ fn usable_url(request: &RequestValue) -> Result<Url, Failure> {
         let detail = format!("URLs of the scheme “{}” cannot be loaded.", parsed.scheme());
         return Err(Failure::new(error_code::UNSUPPORTED_URL).detail(detail));
     }
-    Ok(parsed.clone())
+    Ok(parsed)
+}
+
+/// Makes a handle ready for a request. Any thread may do that; what is wrong with the request is
+/// said on the loop.
+pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Option<Idle<Exchange>> {
+    let url = usable_url(request).ok()?;
+    let exchange = Exchange::new(exchange::Start {
+        client: Arc::clone(&start.client),
+        control: Arc::clone(&start.control),
+        url: url.as_str().to_owned(),
+        collect: start.collect,
+        body: request.body.clone(),
+        repeatable: options::is_idempotent(request.method()),
+    });
+    let mut without_secrets = None;
+    let additional: &HeaderFields = if crossed {
+        let mut fields = HeaderFields::clone(&start.additional_headers);
+        fields.retain(|name| !options::is_any(name, &options::SECRET));
+        without_secrets.insert(fields)
+    } else {
+        &start.additional_headers
+    };
+    let mut easy = Easy::new(exchange)?;
+    options::apply(&mut easy, url, request, additional).then(|| easy.leave())
 }
 
 /// The request that a redirect leads to; `None` when the response is no redirect.

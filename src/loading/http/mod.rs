@@ -9,4 +9,8 @@ mod options;
 mod remote;
 
 pub use exchange::coding_failure;
+
 pub use remote::{cancel, close, signal, start};
+
+/// What is left of a transfer that ended.
+pub type Spent = crate::engine::easy::Idle<exchange::Exchange>;

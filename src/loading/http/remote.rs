@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::loader::{Command, Loader};
+use super::loader::{self, Command, Loader};
 use crate::engine::reactor::{self, Remote};
 use crate::foundation::process;
 use crate::foundation::sync::Lock;
@@ -44,7 +44,8 @@ fn remote() -> Option<&'static Remote<Command>> {
 pub fn start(start: Box<LoadStart>) -> Result<(), Box<LoadStart>> {
     match remote() {
         Some(remote) => {
-            remote.send(Command::Start(start));
+            let prepared = loader::prepare(&start, &start.request, false);
+            remote.send(Command::Start(start, prepared));
             Ok(())
         }
         None => Err(start),
