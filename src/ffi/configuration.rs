@@ -39,8 +39,8 @@ pub unsafe extern "C" fn nsurlsession_configuration_default() -> *mut nsurlsessi
     )
 }
 
-/// +[NSURLSessionConfiguration ephemeralSessionConfiguration]. A new configuration for sessions that
-/// keep nothing on disk. The caller releases it.
+/// +[NSURLSessionConfiguration ephemeralSessionConfiguration]. A new configuration for sessions
+/// that keep nothing on disk. The caller releases it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_configuration_ephemeral() -> *mut nsurlsession_configuration_t
 {
@@ -66,7 +66,8 @@ pub unsafe extern "C" fn nsurlsession_configuration_timeout_interval_for_request
 }
 
 /// -[NSURLSessionConfiguration setTimeoutIntervalForRequest:]. Sets the timeout in seconds;
-/// fractions count, infinity means none. Not a number, 0 or less: nothing changes, and that is logged.
+/// fractions count, infinity means none. Not a number, 0 or less: nothing changes, and that is
+/// logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_configuration_set_timeout_interval_for_request(
     configuration: *mut nsurlsession_configuration_t,
@@ -94,8 +95,9 @@ pub unsafe extern "C" fn nsurlsession_configuration_timeout_interval_for_resourc
     })
 }
 
-/// -[NSURLSessionConfiguration setTimeoutIntervalForResource:]. Sets the limit in seconds; fractions
-/// count, infinity means none. Not a number, 0 or less: nothing changes, and that is logged.
+/// -[NSURLSessionConfiguration setTimeoutIntervalForResource:]. Sets the limit in seconds;
+/// fractions count, infinity means none. Not a number, 0 or less: nothing changes, and that is
+/// logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_configuration_set_timeout_interval_for_resource(
     configuration: *mut nsurlsession_configuration_t,
@@ -110,8 +112,8 @@ pub unsafe extern "C" fn nsurlsession_configuration_set_timeout_interval_for_res
     });
 }
 
-/// -[NSURLSessionConfiguration HTTPAdditionalHeaders]. The fields that are added to every request of
-/// a session, redirected ones included; a copy, which the caller releases. None were set: NULL.
+/// -[NSURLSessionConfiguration HTTPAdditionalHeaders]. The fields that are added to every request
+/// of a session, redirected ones included; a copy, which the caller releases. None were set: NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_configuration_http_additional_headers(
     configuration: *const nsurlsession_configuration_t,

@@ -77,8 +77,8 @@ pub unsafe extern "C" fn nsurlsession_error_user_info(
     })
 }
 
-/// -[NSError localizedDescription]. What went wrong, for a person; never NULL for an error. It lives
-/// as long as the error. NULL: NULL.
+/// -[NSError localizedDescription]. What went wrong, for a person; never NULL for an error. It
+/// lives as long as the error. NULL: NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_error_localized_description(
     error: *const nsurlsession_error_t,
@@ -126,8 +126,9 @@ pub unsafe extern "C" fn nsurlsession_error_localized_recovery_suggestion(
 }
 
 /// -[NSError underlyingErrors]. The errors of the layers below, the nearest first (domains
-/// NSURLSESSION_CURL_ERROR_DOMAIN, NSURLSESSION_OPENSSL_ERROR_DOMAIN, NSURLSESSION_POSIX_ERROR_DOMAIN);
-/// empty if there are none. The caller releases the array. NULL: NULL.
+/// NSURLSESSION_CURL_ERROR_DOMAIN, NSURLSESSION_OPENSSL_ERROR_DOMAIN,
+/// NSURLSESSION_POSIX_ERROR_DOMAIN); empty if there are none. The caller releases the array. NULL:
+/// NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_error_underlying_errors(
     error: *const nsurlsession_error_t,

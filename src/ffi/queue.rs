@@ -77,8 +77,8 @@ pub unsafe extern "C" fn nsurlsession_queue_main() -> *mut nsurlsession_queue_t 
     })
 }
 
-/// +[NSOperationQueue currentQueue]. The queue whose operation this thread is running, retained: the
-/// caller releases it. None: NULL.
+/// +[NSOperationQueue currentQueue]. The queue whose operation this thread is running, retained:
+/// the caller releases it. None: NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_queue_current() -> *mut nsurlsession_queue_t {
     guarded("nsurlsession_queue_current", std::ptr::null_mut(), || {
@@ -88,8 +88,8 @@ pub unsafe extern "C" fn nsurlsession_queue_current() -> *mut nsurlsession_queue
 
 /// A queue that runs on threads of the caller's, by an executor, which is copied (see
 /// nsurlsession_executor_t). Its callbacks never overlap and keep their order, however many threads
-/// the executor has. The caller releases the queue. NULL, or an executor without `execute`: NULL, and
-/// its context is released.
+/// the executor has. The caller releases the queue. NULL, or an executor without `execute`: NULL,
+/// and its context is released.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_queue_with_executor(
     executor: *const nsurlsession_executor_t,
@@ -178,8 +178,9 @@ pub unsafe extern "C" fn nsurlsession_queue_fd(queue: *mut nsurlsession_queue_t)
     })
 }
 
-/// Makes nsurlsession_queue_run return once the operation that it is running is done. Any thread may
-/// call this, also inside a callback. When the queue is not being run, its next run returns at once.
+/// Makes nsurlsession_queue_run return once the operation that it is running is done. Any thread
+/// may call this, also inside a callback. When the queue is not being run, its next run returns at
+/// once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_queue_stop(queue: *mut nsurlsession_queue_t) {
     const NAME: &str = "nsurlsession_queue_stop";
@@ -290,8 +291,8 @@ pub unsafe extern "C" fn nsurlsession_queue_wait_until_all_operations_are_finish
     });
 }
 
-/// Runs a work item on this thread: some callbacks of its queue. A work item runs once; later calls,
-/// and one after nsurlsession_work_discard, do nothing and are logged.
+/// Runs a work item on this thread: some callbacks of its queue. A work item runs once; later
+/// calls, and one after nsurlsession_work_discard, do nothing and are logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_work_run(work: *mut nsurlsession_work_t) {
     const NAME: &str = "nsurlsession_work_run";

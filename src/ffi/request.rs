@@ -76,9 +76,9 @@ pub unsafe extern "C" fn nsurlsession_request_with_url(
 
 /// +[NSURLRequest requestWithURL:cachePolicy:timeoutInterval:]. As nsurlsession_request_with_url,
 /// with a cache policy and a timeout in seconds (see nsurlsession_request_set_timeout_interval).
-/// The policies have Apple's numbers: 0 the protocol's, 1 and 4 reload (intermediaries are told
-/// not to answer from their caches), 2 cache else load, 3 cache only, 5 revalidate. This version has
-/// no cache: 3 fails with NSURLSESSION_ERROR_CANNOT_LOAD_FROM_NETWORK, 2 loads. Other numbers mean 0.
+/// The policies have Apple's numbers: 0 the protocol's, 1 and 4 reload (intermediaries are told not
+/// to answer from their caches), 2 cache else load, 3 cache only, 5 revalidate. This version has no
+/// cache: 3 fails with NSURLSESSION_ERROR_CANNOT_LOAD_FROM_NETWORK, 2 loads. Other numbers mean 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_request_with_url_cache_policy_timeout_interval(
     url: *const c_char,
@@ -166,8 +166,8 @@ pub unsafe extern "C" fn nsurlsession_request_http_method(
     })
 }
 
-/// -[NSMutableURLRequest setHTTPMethod:]. Sets any method that is a token, with its case; NULL means
-/// GET. Anything else: nothing changes, and that is logged.
+/// -[NSMutableURLRequest setHTTPMethod:]. Sets any method that is a token, with its case; NULL
+/// means GET. Anything else: nothing changes, and that is logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_request_set_http_method(
     request: *mut nsurlsession_request_t,
@@ -282,8 +282,9 @@ pub unsafe extern "C" fn nsurlsession_request_set_value_for_http_header_field(
 }
 
 /// -[NSMutableURLRequest addValue:forHTTPHeaderField:]. Adds a value to a field: after a comma when
-/// there is one with the same name. Refuses what nsurlsession_request_set_value_for_http_header_field
-/// refuses. NULL for the value: nothing happens.
+/// there is one with the same name. Refuses what
+/// nsurlsession_request_set_value_for_http_header_field refuses. NULL for the value: nothing
+/// happens.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_request_add_value_for_http_header_field(
     request: *mut nsurlsession_request_t,

@@ -13,8 +13,8 @@ use crate::foundation::status;
 use crate::foundation::string::Text;
 use crate::loading::response::{Head, ReceivedFields, Response};
 
-/// -[NSURLResponse initWithURL:MIMEType:expectedContentLength:textEncodingName:]. A response that is
-/// not HTTP. The length is NSURLSESSION_RESPONSE_UNKNOWN_LENGTH when it is not known; type and
+/// -[NSURLResponse initWithURL:MIMEType:expectedContentLength:textEncodingName:]. A response that
+/// is not HTTP. The length is NSURLSESSION_RESPONSE_UNKNOWN_LENGTH when it is not known; type and
 /// encoding may be NULL. The caller releases it. Without a URL: NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_response_with_url_mime_type_expected_content_length_text_encoding_name(

@@ -61,7 +61,8 @@ pub unsafe extern "C" fn nsurlsession_session_with_configuration(
 /// (NULL: one that a thread of the library's runs). All callbacks of the session run on that queue,
 /// one after another. The delegate's context is released after did_become_invalid_with_error: that
 /// comes after nsurlsession_finish_tasks_and_invalidate or nsurlsession_invalidate_and_cancel, or
-/// when the caller has released the session and its tasks are done. The caller releases the session.
+/// when the caller has released the session and its tasks are done. The caller releases the
+/// session.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_session_with_configuration_delegate_delegate_queue(
     configuration: *const nsurlsession_configuration_t,
@@ -105,8 +106,8 @@ pub unsafe extern "C" fn nsurlsession_delegate(session: *const nsurlsession_t) -
     })
 }
 
-/// -[NSURLSession configuration]. A copy of the session's configuration; changing it changes nothing
-/// for the session. The caller releases it.
+/// -[NSURLSession configuration]. A copy of the session's configuration; changing it changes
+/// nothing for the session. The caller releases it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_configuration(
     session: *const nsurlsession_t,
@@ -130,8 +131,8 @@ pub unsafe extern "C" fn nsurlsession_session_description(
     })
 }
 
-/// -[NSURLSession setSessionDescription:]. Sets a label for debugging, which is copied; NULL takes it
-/// away.
+/// -[NSURLSession setSessionDescription:]. Sets a label for debugging, which is copied; NULL takes
+/// it away.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_set_session_description(
     session: *mut nsurlsession_t,
@@ -158,8 +159,8 @@ pub unsafe extern "C" fn nsurlsession_finish_tasks_and_invalidate(session: *mut 
     });
 }
 
-/// -[NSURLSession invalidateAndCancel]. As nsurlsession_finish_tasks_and_invalidate, but cancels all
-/// tasks: each completes with NSURLSESSION_ERROR_CANCELLED first.
+/// -[NSURLSession invalidateAndCancel]. As nsurlsession_finish_tasks_and_invalidate, but cancels
+/// all tasks: each completes with NSURLSESSION_ERROR_CANCELLED first.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_invalidate_and_cancel(session: *mut nsurlsession_t) {
     const NAME: &str = "nsurlsession_invalidate_and_cancel";
@@ -207,8 +208,9 @@ pub unsafe extern "C" fn nsurlsession_get_tasks_with_completion_handler(
 }
 
 /// -[NSURLSession getAllTasksWithCompletionHandler:]. Calls `handler` on the delegate queue with an
-/// array of all unfinished tasks, suspended ones included, in the order in which they were made. The
-/// array is lent for the call. Called exactly once; NULL for the session or the handler: not at all.
+/// array of all unfinished tasks, suspended ones included, in the order in which they were made.
+/// The array is lent for the call. Called exactly once; NULL for the session or the handler: not at
+/// all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_get_all_tasks_with_completion_handler(
     session: *mut nsurlsession_t,
@@ -307,10 +309,10 @@ pub unsafe extern "C" fn nsurlsession_data_task_with_url(
 }
 
 /// -[NSURLSession dataTaskWithRequest:completionHandler:]. As nsurlsession_data_task_with_request,
-/// but the body is collected and `handler` called with it, exactly once, on the delegate queue, also
-/// when the task is cancelled. The delegate's methods for response, data and completion are not
-/// called for this task; will_perform_http_redirection is. NULL for the handler: as without one.
-/// NULL for the session: NULL, and the handler is not called.
+/// but the body is collected and `handler` called with it, exactly once, on the delegate queue,
+/// also when the task is cancelled. The delegate's methods for response, data and completion are
+/// not called for this task; will_perform_http_redirection is. NULL for the handler: as without
+/// one. NULL for the session: NULL, and the handler is not called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_data_task_with_request_completion_handler(
     session: *mut nsurlsession_t,

@@ -81,8 +81,8 @@ pub unsafe extern "C" fn nsurlsession_task_response(
     }))
 }
 
-/// -[NSURLSessionTask delegate]. The context of the task's own delegate, or NULL: when none was set,
-/// and once the task is completed.
+/// -[NSURLSessionTask delegate]. The context of the task's own delegate, or NULL: when none was
+/// set, and once the task is completed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_task_delegate(
     task: *const nsurlsession_task_t,
@@ -99,10 +99,10 @@ pub unsafe extern "C" fn nsurlsession_task_delegate(
     )
 }
 
-/// -[NSURLSessionTask setDelegate:]. Sets a delegate of the task's own, which is copied: methods that
-/// it implements are not called on the session's delegate. Its context is released when the task is
-/// completed, after its last callback. NULL takes it away. Once the task was resumed this does
-/// nothing but release the context, and that is logged.
+/// -[NSURLSessionTask setDelegate:]. Sets a delegate of the task's own, which is copied: methods
+/// that it implements are not called on the session's delegate. Its context is released when the
+/// task is completed, after its last callback. NULL takes it away. Once the task was resumed this
+/// does nothing but release the context, and that is logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_task_set_delegate(
     task: *mut nsurlsession_task_t,
@@ -196,9 +196,9 @@ pub unsafe extern "C" fn nsurlsession_task_set_description(
     });
 }
 
-/// -[NSURLSessionTask cancel]. Ends the task: it completes with NSURLSESSION_ERROR_CANCELLED, and no
-/// other callback comes before that but one that is running. Any thread may call this, inside any
-/// callback. Does nothing when the task is completed.
+/// -[NSURLSessionTask cancel]. Ends the task: it completes with NSURLSESSION_ERROR_CANCELLED, and
+/// no other callback comes before that but one that is running. Any thread may call this, inside
+/// any callback. Does nothing when the task is completed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_task_cancel(task: *mut nsurlsession_task_t) {
     read(task, "nsurlsession_task_cancel", (), Task::cancel);
@@ -212,8 +212,8 @@ pub unsafe extern "C" fn nsurlsession_task_suspend(task: *mut nsurlsession_task_
     read(task, "nsurlsession_task_suspend", (), |task| task.suspend());
 }
 
-/// -[NSURLSessionTask resume]. Starts a new task, or lets one go on that was suspended. Does nothing
-/// when it is running, cancelled or completed.
+/// -[NSURLSessionTask resume]. Starts a new task, or lets one go on that was suspended. Does
+/// nothing when it is running, cancelled or completed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_task_resume(task: *mut nsurlsession_task_t) {
     read(task, "nsurlsession_task_resume", (), Task::resume);
@@ -230,8 +230,8 @@ pub unsafe extern "C" fn nsurlsession_task_state(
     })
 }
 
-/// -[NSURLSessionTask error]. What the task failed with; NULL while it is not completed, and when it
-/// succeeded. The caller releases it.
+/// -[NSURLSessionTask error]. What the task failed with; NULL while it is not completed, and when
+/// it succeeded. The caller releases it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_task_error(
     task: *const nsurlsession_task_t,
@@ -241,9 +241,9 @@ pub unsafe extern "C" fn nsurlsession_task_error(
     }))
 }
 
-/// Answers did_receive_response, from any thread. Only the first call counts; later ones are logged.
-/// NSURLSESSION_RESPONSE_ALLOW goes on, NSURLSESSION_RESPONSE_CANCEL cancels the task, as do, in this
-/// version, all other values.
+/// Answers did_receive_response, from any thread. Only the first call counts; later ones are
+/// logged. NSURLSESSION_RESPONSE_ALLOW goes on, NSURLSESSION_RESPONSE_CANCEL cancels the task, as
+/// do, in this version, all other values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_response_completion_call(
     completion: *mut nsurlsession_response_completion_t,
@@ -274,8 +274,8 @@ pub unsafe extern "C" fn nsurlsession_response_completion_call(
 }
 
 /// Answers will_perform_http_redirection, from any thread. Only the first call counts; later ones
-/// are logged. `request` is sent next; it is copied. NULL: the redirect is not followed, and its own
-/// response and body are the task's result.
+/// are logged. `request` is sent next; it is copied. NULL: the redirect is not followed, and its
+/// own response and body are the task's result.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_redirection_completion_call(
     completion: *mut nsurlsession_redirection_completion_t,
