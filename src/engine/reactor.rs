@@ -303,30 +303,19 @@ impl<W: World> Reactor<W> {
         }
     }
 
-    /// Lets libcurl work on what is due, and passes on results, until nothing more comes of it.
+    /// Lets libcurl work on what is due, and passes on results.
     fn work(&mut self) {
-        // Bounded, so that sockets and other commands have their turn too.
-        for _ in 0..4 {
-            if self.engine.touched.is_empty() {
-                return;
-            }
+        // Twice, for what comes of it at once; then sockets and commands have their turn too.
+        for _ in 0..2 {
             let mut touched = std::mem::take(&mut self.engine.touched);
             touched.sort_unstable();
             touched.dedup();
             for id in touched {
                 if self.engine.sync_deadline(id)
-                    && let Some(multi) = self
-                        .engine
-                        .multis
-                        .get(&id)
-                        .map(|entry| Rc::clone(&entry.multi))
+                    && let Some(entry) = self.engine.multis.get(&id)
                 {
-                    multi.timeout_action();
-                    // What it did may have made more due, now or later.
-                    if self.engine.sync_deadline(id) {
-                        multi.timeout_action();
-                        self.engine.touched.push(id);
-                    }
+                    Rc::clone(&entry.multi).timeout_action();
+                    self.engine.touched.push(id);
                 }
                 self.take_finished(id);
             }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::coding::{CodingError, Decoder, Status};
 use crate::foundation::sync::Lock;
@@ -14,12 +15,17 @@ use crate::foundation::sync::Lock;
 const FIRST_WINDOW: usize = 64 * 1024;
 /// The window of a delegate that keeps up with its server grows to this.
 const LARGEST_WINDOW: usize = 1024 * 1024;
+/// A delegate that makes room again this soon is not what limits: its window grows.
+const KEEPS_UP: Duration = Duration::from_millis(1);
 /// Small pieces are merged into chunks of this size.
 const MERGED: usize = 16 * 1024;
+/// From this window on a delegate counts as fast, and its chunks have this size.
+const FAST: usize = 4 * FIRST_WINDOW;
+const FAST_CHUNK: usize = 256 * 1024;
 /// The largest piece that a decoder makes at once.
 const DECODED: usize = 64 * 1024;
 /// Buffers that are kept to be filled again.
-const SPARES: usize = 4;
+const SPARES: usize = 6;
 
 #[derive(Default)]
 struct Waiting {
@@ -27,9 +33,44 @@ struct Waiting {
     /// Bytes in `chunks`, and those that are being delivered.
     held: usize,
     window: usize,
-    /// The sender was told to stop.
-    paused: bool,
+    /// Since when the sender has been held back, if it is.
+    paused: Option<Instant>,
     spares: Vec<Vec<u8>>,
+}
+
+impl Waiting {
+    /// An empty buffer with room for so many bytes: one that was used before, if there is one.
+    /// Memory that was never touched costs far more to fill than memory that was.
+    fn buffer(&mut self, length: usize) -> Vec<u8> {
+        let fits = |spare: &Vec<u8>| spare.capacity() >= length;
+        if let Some(index) = self.spares.iter().position(fits) {
+            return self.spares.swap_remove(index);
+        }
+        // Fast readers get buffers of one size, so that each fits every read.
+        let least = if self.window > FAST {
+            FAST_CHUNK
+        } else {
+            MERGED
+        };
+        Vec::with_capacity(length.next_power_of_two().max(least))
+    }
+
+    /// Keeps a buffer to be filled again.
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if buffer.capacity() > LARGEST_WINDOW {
+            return;
+        }
+        if self.spares.len() == SPARES {
+            // The smallest one is the least likely to fit.
+            let smallest = (0..SPARES).min_by_key(|index| self.spares[*index].capacity());
+            let smallest =
+                smallest.filter(|index| self.spares[*index].capacity() < buffer.capacity());
+            let Some(index) = smallest else { return };
+            self.spares.swap_remove(index);
+        }
+        self.spares.push(buffer);
+    }
 }
 
 /// What pushing bytes came to.
@@ -37,8 +78,8 @@ struct Waiting {
 pub struct Pushed {
     /// Nothing waited before: somebody must be told.
     pub first: bool,
-    /// The window is full: nothing more, please.
-    pub full: bool,
+    /// Enough waits to be worth waking somebody for.
+    pub pressing: bool,
 }
 
 /// Body bytes on their way from one thread to another.
@@ -69,36 +110,28 @@ impl BodyPipe {
                 last.extend_from_slice(bytes)
             }
             _ => {
-                let fits = waiting
-                    .spares
-                    .iter()
-                    .position(|spare| spare.capacity() >= bytes.len());
-                let mut chunk = match fits {
-                    Some(index) => waiting.spares.swap_remove(index),
-                    None => {
-                        waiting.spares.clear();
-                        Vec::with_capacity(bytes.len().max(MERGED))
-                    }
-                };
+                let mut chunk = waiting.buffer(bytes.len());
                 chunk.extend_from_slice(bytes);
                 waiting.chunks.push_back(chunk);
             }
         }
-        waiting.paused |= waiting.held >= waiting.window;
+        if waiting.held >= waiting.window && waiting.paused.is_none() {
+            waiting.paused = Some(Instant::now());
+        }
         Pushed {
             first,
-            full: waiting.paused,
+            pressing: waiting.held >= waiting.window / 2,
         }
     }
 
     /// Whether the window is full.
     pub fn is_full(&self) -> bool {
-        self.waiting.locked().paused
+        self.waiting.locked().paused.is_some()
     }
 
     /// Whether whoever delivers this body keeps up with its server.
     pub fn is_fast(&self) -> bool {
-        self.waiting.locked().window == LARGEST_WINDOW
+        self.waiting.locked().window > FAST
     }
 
     /// Takes the next chunk out; it counts as held until `put_back`.
@@ -114,22 +147,19 @@ impl BodyPipe {
     fn put_back(&self, length: usize, buffer: Option<Vec<u8>>) -> bool {
         let mut waiting = self.waiting.locked();
         waiting.held = waiting.held.saturating_sub(length);
-        if let Some(mut buffer) = buffer
-            && waiting.spares.len() < SPARES
-            && buffer.capacity() <= LARGEST_WINDOW
-        {
-            buffer.clear();
-            waiting.spares.push(buffer);
+        if let Some(buffer) = buffer {
+            waiting.keep(buffer);
         }
-        if waiting.paused && waiting.held <= waiting.window / 2 {
-            waiting.paused = false;
-            if waiting.chunks.is_empty() {
-                // All was delivered while the server was held back: the window is what limits.
-                waiting.window = (waiting.window * 2).min(LARGEST_WINDOW);
-            }
-            return true;
+        if waiting.held > waiting.window / 2 {
+            return false;
         }
-        false
+        let Some(since) = waiting.paused.take() else {
+            return false;
+        };
+        if since.elapsed() < KEEPS_UP {
+            waiting.window = (waiting.window * 2).min(LARGEST_WINDOW);
+        }
+        true
     }
 
     /// Throws away what waits. True when the transfer was held back by it.
@@ -137,7 +167,7 @@ impl BodyPipe {
         let mut waiting = self.waiting.locked();
         waiting.chunks.clear();
         waiting.held = 0;
-        std::mem::take(&mut waiting.paused)
+        waiting.paused.take().is_some()
     }
 }
 
@@ -262,14 +292,14 @@ mod tests {
             pipe.push(b"ab"),
             Pushed {
                 first: true,
-                full: false
+                pressing: false
             }
         );
         assert_eq!(
             pipe.push(b"cd"),
             Pushed {
                 first: false,
-                full: false
+                pressing: false
             }
         );
         let mut reader = BodyReader::new(Arc::new(pipe), None);
@@ -284,8 +314,9 @@ mod tests {
         let pipe = Arc::new(BodyPipe::default());
         let mut reader = BodyReader::new(Arc::clone(&pipe), None);
         let piece = vec![0; FIRST_WINDOW / 2];
-        assert!(!pipe.push(&piece).full);
-        assert!(pipe.push(&piece).full);
+        pipe.push(&piece);
+        assert!(!pipe.is_full());
+        pipe.push(&piece);
         let chunk = reader.next().unwrap().unwrap();
         assert!(pipe.is_full());
         assert!(reader.delivered(Some(chunk)));

@@ -1,6 +1,6 @@
 //! One request and its response: what libcurl's callbacks do. Runs inside libcurl, on the loop.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +16,13 @@ use crate::loading::response::{Head, Response};
 thread_local! {
     /// Loads for which something is to be done once libcurl has finished its work of this turn.
     static ATTENTION: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// Much of a body waits to be passed on.
+    static PRESSING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether so much of a body waits that it is to be passed on at once.
+pub fn take_pressing() -> bool {
+    PRESSING.take()
 }
 
 /// The loads of this loop for which something is to be done; each may be named more than once.
@@ -239,6 +246,9 @@ impl Transfer for Exchange {
                 let pushed = self.control.pipe.push(bytes);
                 if pushed.first && self.phase == Phase::Body && self.client.received_data() {
                     self.announce();
+                }
+                if pushed.pressing {
+                    PRESSING.set(true);
                 }
             }
         }

@@ -199,7 +199,8 @@ impl World for Loader {
             return;
         }
         // While more is coming at once, several turns share one waking of the other thread.
-        if busy && self.turns_waited < TURNS_TOGETHER && self.ready.len() < READY_TOGETHER {
+        let few = self.turns_waited < TURNS_TOGETHER && self.ready.len() < READY_TOGETHER;
+        if busy && few && !exchange::take_pressing() {
             self.turns_waited += 1;
             return;
         }

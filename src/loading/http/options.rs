@@ -17,7 +17,7 @@ use crate::security::roots;
 /// is what a slow delegate makes wait, for each transfer.
 const RECEIVE_BUFFER: c_long = 64 * 1024;
 /// The same for transfers that have shown that their delegate keeps up.
-const FAST_RECEIVE_BUFFER: c_long = 512 * 1024;
+const FAST_RECEIVE_BUFFER: c_long = 256 * 1024;
 /// libcurl's largest send buffer, also one for all transfers of a session.
 const SEND_BUFFER: c_long = 2 * 1024 * 1024;
 /// A connection may take as long as the load: the load's own timers end it.
