@@ -1,5 +1,6 @@
 //! HTTP content codings: decodes a body piece by piece, in bounded memory.
 
+use std::ffi::CStr;
 use std::fmt;
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
@@ -7,7 +8,7 @@ use flate2::{Crc, Decompress, FlushDecompress};
 use zstd::stream::raw::{DParameter, Decoder as ZstdContext, InBuffer, Operation, OutBuffer};
 
 /// What this module decodes, as a value for Accept-Encoding.
-pub const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
+pub const ACCEPT_ENCODING: &CStr = c"gzip, deflate, br, zstd";
 
 /// The most codings that a body may have: more is an attack, not a use.
 const MAX_CODINGS: usize = 4;
