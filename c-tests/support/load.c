@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <strings.h>
+#include <unistd.h>
 
 /* ---- Requests ------------------------------------------------------------------------------ */
 
@@ -126,6 +127,11 @@ struct load *load(nsurlsession_t *session, nsurlsession_request_t *request)
     return load;
 }
 
+struct load *get(nsurlsession_t *session, const char *url)
+{
+    return load(session, request_for("GET", url, NULL));
+}
+
 const char *load_body_at(const char *file, int line, struct load *load, int64_t status)
 {
     latch_wait_at(file, line, "load", &load->completion->done);
@@ -198,6 +204,14 @@ const char *line_value(const char *text, const char *name)
             return first_line(line + length + 1);
     }
     FAIL("no line \"%s\" in:\n%s", name, text);
+}
+
+/* ---- Names and URLs ------------------------------------------------------------------------ */
+
+const char *unique_name(void)
+{
+    static unsigned count;
+    return test_format("n%d-%.0f-%u", (int)getpid(), monotonic_seconds() * 1e6, ++count);
 }
 
 const char *authority_of(const char *url)

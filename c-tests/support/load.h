@@ -60,6 +60,9 @@ const char *load_body_at(const char *file, int line, struct load *load, int64_t 
 const char *load_field(const struct load *load, const char *name);
 /* load, load_body with status 200. */
 #define load_text(session, request) load_body(load(session, request), 200)
+/* Both with a GET of a URL. */
+struct load *get(nsurlsession_t *session, const char *url);
+#define get_text(session, url) load_body(get(session, url), 200)
 
 /* ---- Echoes -------------------------------------------------------------------------------- */
 
@@ -74,6 +77,10 @@ const char *echoed_body(const char *echo);
 /* The rest of the line that begins with `name` and a space in the answer of nginx's /echo. */
 const char *line_value(const char *text, const char *name);
 
+/* ---- Names and URLs ------------------------------------------------------------------------ */
+
+/* A name that no other test and no other run of this one uses, for the servers to know it by. */
+const char *unique_name(void);
 /* The host and port of a URL, the port alone, "http://HOST:PORT" of another port. */
 const char *authority_of(const char *url);
 int port_of(const char *url);

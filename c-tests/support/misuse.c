@@ -8,7 +8,8 @@ struct record {
     char *message;
 };
 
-static struct record records[64];
+enum { KEPT = 64 };
+static struct record records[KEPT];
 static unsigned record_count;
 static pthread_mutex_t record_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -20,7 +21,7 @@ static void record(void *context, nsurlsession_log_level_t level, const char *ta
         return;
     struct record new = {level, test_copy(message)};
     pthread_mutex_lock(&record_mutex);
-    if (record_count < sizeof records / sizeof records[0])
+    if (record_count < KEPT)
         records[record_count] = new;
     record_count++;
     pthread_mutex_unlock(&record_mutex);
@@ -50,21 +51,15 @@ unsigned misuse_count(void)
     return count;
 }
 
-static const struct record *record_at(unsigned index)
-{
-    static const struct record beyond = {0};
-    return index < sizeof records / sizeof records[0] ? &records[index] : &beyond;
-}
-
 void misuse_check_at(const char *file, int line, const char *text, const char *function)
 {
     unsigned count = misuse_count();
     if (count == 0)
         test_fail(file, line, "%s\n logged nothing, expected \"%s: ...\"", text, function);
     const char *beginning = test_format("%s: ", function);
-    for (unsigned index = 0; index < count; index++) {
-        const struct record *each = record_at(index);
-        if (!each->message || strncmp(each->message, beginning, strlen(beginning)) != 0 ||
+    for (unsigned index = 0; index < count && index < KEPT; index++) {
+        const struct record *each = &records[index];
+        if (strncmp(each->message, beginning, strlen(beginning)) != 0 ||
             each->message[strlen(beginning)] == '\0')
             test_fail(file, line, "%s\n logged \"%s\", expected \"%s...\"", text, each->message,
                       beginning);
@@ -77,5 +72,5 @@ void misuse_check_at(const char *file, int line, const char *text, const char *f
 void misuse_check_none_at(const char *file, int line, const char *text)
 {
     if (misuse_count() > 0)
-        test_fail(file, line, "%s\n logged \"%s\", expected nothing", text, record_at(0)->message);
+        test_fail(file, line, "%s\n logged \"%s\", expected nothing", text, records[0].message);
 }

@@ -12,6 +12,7 @@ use curl_sys::{CURL, CURLM, curl_socket_t};
 use nix::sys::epoll::EpollFlags;
 
 use super::curl;
+use super::easy::turn_time;
 use super::sockets::{MultiId, Sockets};
 use crate::foundation::pool::{Pool, Work};
 
@@ -198,9 +199,10 @@ extern "C" fn socket_callback(
 extern "C" fn timer_callback(_multi: *mut CURLM, milliseconds: c_long, data: *mut c_void) -> c_int {
     // SAFETY: as above.
     let shared = unsafe { &*data.cast::<Shared>() };
+    // Counted from the turn's beginning: "at once" is then in the past, and is found to be due.
     let deadline = u64::try_from(milliseconds)
         .ok()
-        .map(|ms| Instant::now() + Duration::from_millis(ms));
+        .map(|ms| turn_time() + Duration::from_millis(ms));
     shared.deadline.set(deadline);
     shared.deadline_moved.set(true);
     0

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use nix::sys::epoll::EpollEvent;
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use slab::Slab;
 
 use super::easy::activity;
 use super::multi::{Limits, Multi};
@@ -126,8 +126,7 @@ struct Entry {
 /// What a world can ask of its loop.
 pub struct Engine {
     sockets: Rc<RefCell<Sockets>>,
-    multis: HashMap<MultiId, Entry>,
-    next_multi: MultiId,
+    multis: Slab<Entry>,
     timers: Timers<Token>,
     now: Instant,
     /// Multi handles that libcurl may have work or results for.
@@ -138,8 +137,7 @@ impl Engine {
     fn new() -> nix::Result<Engine> {
         Ok(Engine {
             sockets: Sockets::install()?,
-            multis: HashMap::new(),
-            next_multi: 0,
+            multis: Slab::new(),
             timers: Timers::default(),
             now: Instant::now(),
             touched: Vec::new(),
@@ -153,22 +151,19 @@ impl Engine {
 
     /// Makes a multi handle. `None` when there is no memory.
     pub fn open_multi(&mut self, limits: Limits) -> Option<MultiId> {
-        let id = self.next_multi;
-        self.next_multi = (id + 1) % NO_MULTI;
+        let place = self.multis.vacant_entry();
+        let id = place.key();
         let multi = Multi::new(id, Rc::clone(&self.sockets), limits)?;
-        self.multis.insert(
-            id,
-            Entry {
-                multi: Rc::new(multi),
-                timer: Timer::default(),
-            },
-        );
+        place.insert(Entry {
+            multi: Rc::new(multi),
+            timer: Timer::default(),
+        });
         Some(id)
     }
 
     /// Closes a multi handle and its connections.
     pub fn close_multi(&mut self, id: MultiId) {
-        if let Some(mut entry) = self.multis.remove(&id) {
+        if let Some(mut entry) = self.multis.try_remove(id) {
             self.timers.disarm(&mut entry.timer);
         }
     }
@@ -180,7 +175,7 @@ impl Engine {
         easy: &mut easy::Easy<T>,
         key: usize,
     ) -> bool {
-        let Some(entry) = self.multis.get(&id) else {
+        let Some(entry) = self.multis.get(id) else {
             return false;
         };
         let added = easy.add_to(&entry.multi, key);
@@ -209,14 +204,12 @@ impl Engine {
     /// Carries libcurl's wishes for a call without an event over to the timers. True when one is
     /// due now.
     fn sync_deadline(&mut self, id: MultiId) -> bool {
-        let Some(entry) = self.multis.get_mut(&id) else {
+        let Some(entry) = self.multis.get_mut(id) else {
             return false;
         };
         let Some(moved) = entry.multi.take_moved_deadline() else {
             return false;
         };
-        // Read anew: "at once" is later than the beginning of this turn.
-        self.now = Instant::now();
         match moved {
             Some(deadline) if deadline <= self.now => {
                 self.timers.disarm(&mut entry.timer);
@@ -293,7 +286,7 @@ impl<W: World> Reactor<W> {
             match token {
                 Token::World(token) => self.guarded(|world, engine| world.timer(engine, token)),
                 Token::Multi(id) => {
-                    if let Some(entry) = self.engine.multis.get_mut(&id) {
+                    if let Some(entry) = self.engine.multis.get_mut(id) {
                         entry.timer.fired();
                         entry.multi.timeout_action();
                         self.engine.touched.push(id);
@@ -312,7 +305,7 @@ impl<W: World> Reactor<W> {
             touched.dedup();
             for id in touched {
                 if self.engine.sync_deadline(id)
-                    && let Some(entry) = self.engine.multis.get(&id)
+                    && let Some(entry) = self.engine.multis.get(id)
                 {
                     Rc::clone(&entry.multi).timeout_action();
                     self.engine.touched.push(id);
@@ -326,7 +319,7 @@ impl<W: World> Reactor<W> {
         let Some(multi) = self
             .engine
             .multis
-            .get(&id)
+            .get(id)
             .map(|entry| Rc::clone(&entry.multi))
         else {
             return;
@@ -380,7 +373,7 @@ impl<W: World> Reactor<W> {
             let Some(multi) = self
                 .engine
                 .multis
-                .get(&ready.multi)
+                .get(ready.multi)
                 .map(|entry| Rc::clone(&entry.multi))
             else {
                 continue;

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 /// Identifies a multi handle on the loop.
-pub type MultiId = u32;
+pub type MultiId = usize;
 
 /// No multi handle: the loop's own descriptors.
 pub const NO_MULTI: MultiId = MultiId::MAX;

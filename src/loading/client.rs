@@ -64,8 +64,18 @@ pub struct LoadStart {
 
 /// The connections of one session.
 pub struct Connections {
-    pub id: u64,
     pub per_host: usize,
+    /// Where the loop keeps them, once it has opened some.
+    pub slot: AtomicUsize,
+}
+
+impl Connections {
+    pub fn new(per_host: usize) -> Connections {
+        Connections {
+            per_host,
+            slot: AtomicUsize::new(NO_SLOT),
+        }
+    }
 }
 
 pub const CANCEL: u32 = 1;
@@ -76,7 +86,7 @@ pub const DRAINED: u32 = 4;
 /// The question about a redirect was answered.
 pub const REDIRECT: u32 = 8;
 
-/// The load has no place on the loop.
+/// Something has no place on the loop.
 pub const NO_SLOT: usize = usize::MAX;
 
 /// What a task tells its load, from any thread.

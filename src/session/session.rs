@@ -90,12 +90,11 @@ impl Session {
             additional_headers: Arc::new(
                 configuration.additional_headers.clone().unwrap_or_default(),
             ),
-            connections: Arc::new(Connections {
-                id: number,
-                per_host: usize::try_from(configuration.connections_per_host)
+            connections: Arc::new(Connections::new(
+                usize::try_from(configuration.connections_per_host)
                     .unwrap_or(1)
                     .max(1),
-            }),
+            )),
             configuration,
             has_loaded: AtomicBool::new(false),
             queue: queue.unwrap_or_else(|| Queue::library(&format!("session {number}"))),
@@ -236,7 +235,7 @@ impl Session {
         drop(state);
         tracing::debug!(target: "session", number = self.number, "is invalid");
         if self.has_loaded.load(Ordering::Relaxed) {
-            http::close(self.connections.id);
+            http::close(&self.connections);
         }
         if has_delegate {
             let session = Arc::clone(self);

@@ -3,78 +3,116 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-#[derive(Debug, Default)]
+use slab::Slab;
+
+#[derive(Debug)]
 struct Host {
+    name: Arc<str>,
     active: usize,
     waiting: VecDeque<usize>,
     /// It speaks HTTP/2: all loads share one connection.
     multiplexes: bool,
 }
 
+/// Where a host is kept; good for as long as a load has entered there.
+pub type Place = usize;
+
 /// The hosts of one session.
 #[derive(Debug)]
 pub struct Hosts {
     limit: usize,
-    hosts: HashMap<Arc<str>, Host>,
+    hosts: Slab<Host>,
+    places: HashMap<Arc<str>, Place>,
+    /// Where the last load entered: most often the next one does so too.
+    last: Option<Place>,
 }
 
-/// Hosts that are remembered to speak HTTP/2 while nothing is loading from them.
-const REMEMBERED: usize = 1024;
+/// Hosts that are remembered while nothing is loading from them, and with them who speaks HTTP/2.
+const REMEMBERED: usize = 64;
 
 impl Hosts {
     pub fn new(limit: usize) -> Hosts {
         Hosts {
             limit: limit.max(1),
-            hosts: HashMap::new(),
+            hosts: Slab::new(),
+            places: HashMap::new(),
+            last: None,
         }
     }
 
-    /// Whether the load may start now; otherwise it waits for its turn.
-    pub fn enter(&mut self, key: &Arc<str>, load: usize) -> bool {
-        if !self.hosts.contains_key(key) {
-            self.hosts.insert(Arc::clone(key), Host::default());
-        }
-        let Some(host) = self.hosts.get_mut(key) else {
-            return true;
-        };
-        if host.multiplexes || host.active < self.limit {
-            host.active += 1;
-            return true;
-        }
-        host.waiting.push_back(load);
-        false
-    }
-
-    /// A load that had entered is done with the host. Returns the one whose turn it is.
-    pub fn leave(&mut self, key: &str) -> Option<usize> {
-        let host = self.hosts.get_mut(key)?;
-        host.active = host.active.saturating_sub(1);
-        let next = if host.multiplexes || host.active < self.limit {
-            host.waiting.pop_front()
-        } else {
-            None
-        };
-        if next.is_some() {
-            host.active += 1;
-        } else if host.active == 0
-            && host.waiting.is_empty()
-            && (!host.multiplexes || self.hosts.len() > REMEMBERED)
+    fn place(&mut self, name: &Arc<str>) -> Place {
+        let is_it = |host: &Host| Arc::ptr_eq(&host.name, name);
+        if let Some(last) = self
+            .last
+            .filter(|last| self.hosts.get(*last).is_some_and(is_it))
         {
-            self.hosts.remove(key);
+            return last;
         }
-        next
+        let place = match self.places.get(name) {
+            Some(place) => *place,
+            None => {
+                let place = self.hosts.insert(Host {
+                    name: Arc::clone(name),
+                    active: 0,
+                    waiting: VecDeque::new(),
+                    multiplexes: false,
+                });
+                self.places.insert(Arc::clone(name), place);
+                place
+            }
+        };
+        self.last = Some(place);
+        place
+    }
+
+    /// Enters a host by its name. Whether the load may start now; otherwise it waits for its turn.
+    pub fn enter(&mut self, name: &Arc<str>, load: usize) -> (Place, bool) {
+        let place = self.place(name);
+        let host = &mut self.hosts[place];
+        let may_start = host.multiplexes || host.active < self.limit;
+        if may_start {
+            host.active += 1;
+        } else {
+            host.waiting.push_back(load);
+        }
+        (place, may_start)
+    }
+
+    /// A load that had started is done with the host. Returns the one whose turn it is.
+    pub fn leave(&mut self, place: Place) -> Option<usize> {
+        let host = self.hosts.get_mut(place)?;
+        host.active = host.active.saturating_sub(1);
+        if host.multiplexes || host.active < self.limit {
+            let next = host.waiting.pop_front();
+            if next.is_some() {
+                host.active += 1;
+                return next;
+            }
+        }
+        self.forget_if_unused(place);
+        None
     }
 
     /// A load gives up waiting.
-    pub fn give_up(&mut self, key: &str, load: usize) {
-        if let Some(host) = self.hosts.get_mut(key) {
+    pub fn give_up(&mut self, place: Place, load: usize) {
+        if let Some(host) = self.hosts.get_mut(place) {
             host.waiting.retain(|waiting| *waiting != load);
+            self.forget_if_unused(place);
+        }
+    }
+
+    fn forget_if_unused(&mut self, place: Place) {
+        let remembers = self.hosts.len() <= REMEMBERED;
+        let host = &self.hosts[place];
+        if host.active == 0 && host.waiting.is_empty() && !remembers {
+            let host = self.hosts.remove(place);
+            self.places.remove(&host.name);
         }
     }
 
     /// The host turned out to speak HTTP/2: everybody may start.
-    pub fn multiplexes(&mut self, key: &str) -> Vec<usize> {
-        let Some(host) = self.hosts.get_mut(key) else {
+    pub fn multiplexes(&mut self, place: Place) -> Vec<usize> {
+        let Some(host) = self.hosts.get_mut(place) else {
             return Vec::new();
         };
         if std::mem::replace(&mut host.multiplexes, true) {
@@ -94,29 +132,45 @@ mod tests {
     fn loads_wait_in_order() {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let mut hosts = Hosts::new(2);
-        assert!(hosts.enter(&a, 1) && hosts.enter(&a, 2));
-        assert!(!hosts.enter(&a, 3) && !hosts.enter(&a, 4) && !hosts.enter(&a, 5));
-        assert!(hosts.enter(&b, 6));
-        hosts.give_up("a", 3);
-        assert_eq!(hosts.leave("a"), Some(4));
-        assert_eq!(hosts.leave("a"), Some(5));
-        assert_eq!(hosts.leave("a"), None);
-        assert_eq!(hosts.leave("a"), None);
-        assert_eq!(hosts.leave("b"), None);
-        assert!(hosts.hosts.is_empty());
+        let place = hosts.enter(&a, 1).0;
+        assert_eq!(hosts.enter(&a, 2), (place, true));
+        for load in [3, 4, 5] {
+            assert_eq!(hosts.enter(&"a".into(), load), (place, false));
+        }
+        let (other, may_start) = hosts.enter(&b, 6);
+        assert!(may_start && other != place);
+        hosts.give_up(place, 3);
+        assert_eq!(hosts.leave(place), Some(4));
+        assert_eq!(hosts.leave(place), Some(5));
+        assert_eq!(hosts.leave(place), None);
+        assert_eq!(hosts.leave(place), None);
+        assert_eq!(hosts.leave(other), None);
+    }
+
+    #[test]
+    fn few_idle_hosts_are_remembered() {
+        let mut hosts = Hosts::new(1);
+        for number in 0..10 * REMEMBERED {
+            let (place, _) = hosts.enter(&format!("{number}").into(), number);
+            hosts.leave(place);
+        }
+        assert_eq!(
+            (hosts.hosts.len(), hosts.places.len()),
+            (REMEMBERED, REMEMBERED)
+        );
     }
 
     #[test]
     fn http2_lets_all_start() {
         let a: Arc<str> = "a".into();
         let mut hosts = Hosts::new(1);
-        assert!(hosts.enter(&a, 1));
-        assert!(!hosts.enter(&a, 2) && !hosts.enter(&a, 3));
-        assert_eq!(hosts.multiplexes("a"), [2, 3]);
-        assert!(hosts.enter(&a, 4));
+        let (place, _) = hosts.enter(&a, 1);
+        assert!(!hosts.enter(&a, 2).1 && !hosts.enter(&a, 3).1);
+        assert_eq!(hosts.multiplexes(place), [2, 3]);
+        assert!(hosts.enter(&a, 4).1);
         for _ in 0..4 {
-            assert_eq!(hosts.leave("a"), None);
+            assert_eq!(hosts.leave(place), None);
         }
-        assert!(hosts.enter(&a, 5) && hosts.enter(&a, 6));
+        assert!(hosts.enter(&a, 5).1 && hosts.enter(&a, 6).1);
     }
 }

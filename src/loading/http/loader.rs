@@ -1,6 +1,5 @@
 //! The loads of all sessions, on the loop thread: from request through redirects to the end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -19,7 +18,9 @@ use crate::foundation::error::Failure;
 use crate::foundation::error_code;
 use crate::foundation::headers::HeaderFields;
 use crate::foundation::queue::{Operation, Queue};
-use crate::loading::client::{CANCEL, LoadControl, LoadStart, NO_SLOT, REDIRECT, Redirecting};
+use crate::loading::client::{
+    CANCEL, Connections, LoadControl, LoadStart, NO_SLOT, REDIRECT, Redirecting,
+};
 use crate::loading::redirect::{self, Redirect, UnusableReason};
 use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
 use crate::loading::response::Response;
@@ -29,7 +30,7 @@ pub enum Command {
     Start(Box<LoadStart>, Option<Idle<Exchange>>),
     Signal(Arc<LoadControl>),
     /// A session is gone: close its connections.
-    Close(u64),
+    Close(Arc<Connections>),
 }
 
 /// Where a load stands. It moves forward through these, and back to `Queued` with every redirect.
@@ -55,10 +56,12 @@ struct Redirection {
 
 struct Load {
     start: LoadStart,
+    /// Its session's place.
+    session: usize,
     /// The request of this hop.
     request: Arc<RequestValue>,
     /// What limits on connections count this hop under; set while it has entered there.
-    host: Option<Arc<str>>,
+    host: Option<hosts::Place>,
     /// The handle for this hop, if it was made beforehand.
     prepared: Option<Idle<Exchange>>,
     stage: Stage,
@@ -73,6 +76,7 @@ struct Session {
     multi: MultiId,
     hosts: hosts::Hosts,
     loads: usize,
+    connections: Arc<Connections>,
     closed: bool,
 }
 
@@ -82,7 +86,7 @@ const READY_TOGETHER: usize = 32;
 
 pub struct Loader {
     loads: Slab<Load>,
-    sessions: HashMap<u64, Session>,
+    sessions: Slab<Session>,
     /// What is to be posted to queues.
     ready: Vec<(Arc<Queue>, Arc<dyn Operation>)>,
     /// For how many turns it has been waiting for more to come.
@@ -97,7 +101,7 @@ impl World for Loader {
     fn new() -> Self {
         Loader {
             loads: Slab::new(),
-            sessions: HashMap::new(),
+            sessions: Slab::new(),
             ready: Vec::new(),
             turns_waited: 0,
             current: None,
@@ -108,11 +112,12 @@ impl World for Loader {
         match command {
             Command::Start(start, prepared) => self.start(engine, *start, prepared),
             Command::Signal(control) => self.signalled(engine, &control),
-            Command::Close(id) => {
-                if let Some(session) = self.sessions.get_mut(&id) {
+            Command::Close(connections) => {
+                let key = connections.slot.load(Ordering::Relaxed);
+                if let Some(session) = self.sessions.get_mut(key) {
                     session.closed = true;
+                    self.close_if_unused(engine, key);
                 }
-                self.close_if_unused(engine, id);
             }
         }
     }
@@ -238,7 +243,7 @@ impl Load {
 impl Loader {
     fn start(&mut self, engine: &mut Engine, start: LoadStart, prepared: Option<Idle<Exchange>>) {
         let control = Arc::clone(&start.control);
-        if !self.open_session(engine, &start) {
+        let Some(session) = self.open_session(engine, &start) else {
             let url = start.request.url_text().to_owned();
             let failure = Failure::new(error_code::UNKNOWN)
                 .detail("There is no memory for more connections.")
@@ -247,9 +252,10 @@ impl Loader {
                 self.ready.push(start.client.operation());
             }
             return;
-        }
+        };
         let key = self.loads.insert(Load {
             request: Arc::clone(&start.request),
+            session,
             start,
             host: None,
             prepared,
@@ -268,44 +274,40 @@ impl Loader {
         self.current = None;
     }
 
-    fn open_session(&mut self, engine: &mut Engine, start: &LoadStart) -> bool {
+    /// The place of a load's session, which is opened for its first load.
+    fn open_session(&mut self, engine: &mut Engine, start: &LoadStart) -> Option<usize> {
         let connections = &start.connections;
-        if let Some(session) = self.sessions.get_mut(&connections.id) {
+        let key = connections.slot.load(Ordering::Relaxed);
+        if let Some(session) = self.sessions.get_mut(key) {
             session.loads += 1;
-            return true;
+            return Some(key);
         }
-        let limits = Limits {
+        let multi = engine.open_multi(Limits {
             connections_per_host: connections.per_host,
-        };
-        let Some(multi) = engine.open_multi(limits) else {
-            return false;
-        };
-        self.sessions.insert(
-            connections.id,
-            Session {
-                multi,
-                hosts: hosts::Hosts::new(connections.per_host),
-                loads: 1,
-                closed: false,
-            },
-        );
-        true
+        })?;
+        let key = self.sessions.insert(Session {
+            multi,
+            hosts: hosts::Hosts::new(connections.per_host),
+            loads: 1,
+            connections: Arc::clone(connections),
+            closed: false,
+        });
+        connections.slot.store(key, Ordering::Relaxed);
+        Some(key)
     }
 
-    fn close_if_unused(&mut self, engine: &mut Engine, id: u64) {
-        if self
-            .sessions
-            .get(&id)
-            .is_some_and(|session| session.closed && session.loads == 0)
-            && let Some(session) = self.sessions.remove(&id)
-        {
+    fn close_if_unused(&mut self, engine: &mut Engine, key: usize) {
+        let unused = |session: &Session| session.closed && session.loads == 0;
+        if self.sessions.get(key).is_some_and(unused) {
+            let session = self.sessions.remove(key);
+            session.connections.slot.store(NO_SLOT, Ordering::Relaxed);
             engine.close_multi(session.multi);
         }
     }
 
     fn session_of(&mut self, key: usize) -> Option<&mut Session> {
-        let id = self.loads.get(key)?.start.connections.id;
-        self.sessions.get_mut(&id)
+        let session = self.loads.get(key)?.session;
+        self.sessions.get_mut(session)
     }
 
     /// Begins a hop: at once, or when the host has a connection to spare.
@@ -320,14 +322,15 @@ impl Loader {
             let failure = Failure::new(error_code::CANNOT_LOAD_FROM_NETWORK);
             return self.fail(engine, key, failure);
         }
-        let host = load.request.url.as_ref().and_then(RequestUrl::host_key);
-        let host = host.cloned().unwrap_or_default();
+        let name = load.request.url.as_ref().and_then(RequestUrl::host_key);
+        let name = name.cloned().unwrap_or_default();
         load.stage = Stage::Queued;
-        load.host = Some(Arc::clone(&host));
-        let Some(session) = self.session_of(key) else {
+        let Some(session) = self.sessions.get_mut(load.session) else {
             return;
         };
-        if session.hosts.enter(&host, key) {
+        let (place, may_start) = session.hosts.enter(&name, key);
+        load.host = Some(place);
+        if may_start {
             self.begin(engine, key);
         } else {
             self.arm(engine, key);
@@ -457,8 +460,8 @@ impl Loader {
         }
         let redirect = exchange.redirect.take();
         if std::mem::take(&mut exchange.multiplexed)
-            && let Some(host) = &load.host
-            && let Some(session) = self.sessions.get_mut(&load.start.connections.id)
+            && let Some(host) = load.host
+            && let Some(session) = self.sessions.get_mut(load.session)
         {
             for other in session.hosts.multiplexes(host) {
                 self.begin(engine, other);
@@ -605,11 +608,10 @@ impl Loader {
         if load.start.client.finished(result, spent) {
             self.ready.push(Arc::clone(&load.start.client).operation());
         }
-        let id = load.start.connections.id;
-        if let Some(session) = self.sessions.get_mut(&id) {
+        if let Some(session) = self.sessions.get_mut(load.session) {
             session.loads -= 1;
         }
-        self.close_if_unused(engine, id);
+        self.close_if_unused(engine, load.session);
     }
 
     /// Gives up the hop's place at its host; the next one there may start.
@@ -623,8 +625,8 @@ impl Loader {
             return;
         };
         if queued {
-            session.hosts.give_up(&host, key);
-        } else if let Some(next) = session.hosts.leave(&host) {
+            session.hosts.give_up(host, key);
+        } else if let Some(next) = session.hosts.leave(host) {
             self.begin(engine, next);
         }
     }

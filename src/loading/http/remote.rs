@@ -6,7 +6,7 @@ use super::loader::{self, Command, Loader};
 use crate::engine::reactor::{self, Remote};
 use crate::foundation::process;
 use crate::foundation::sync::Lock;
-use crate::loading::client::{CANCEL, LoadControl, LoadStart};
+use crate::loading::client::{CANCEL, Connections, LoadControl, LoadStart};
 
 /// The loop of this process; a forked child gets its own.
 fn remote() -> Option<&'static Remote<Command>> {
@@ -67,8 +67,8 @@ pub fn cancel(control: &Arc<LoadControl>) {
 }
 
 /// Closes the connections of a session.
-pub fn close(connections: u64) {
+pub fn close(connections: &Arc<Connections>) {
     if let Some(remote) = remote() {
-        remote.send(Command::Close(connections));
+        remote.send(Command::Close(Arc::clone(connections)));
     }
 }
