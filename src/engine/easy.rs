@@ -52,6 +52,10 @@ struct State<T> {
     easy: *mut CURL,
 }
 
+/// `CURLINFO_TYPEMASK` and `CURLINFO_OFF_T`
+const INFO_TYPE: CURLINFO = 0x00f0_0000;
+const INFO_OFFSET: CURLINFO = 0x0060_0000;
+
 /// An easy handle. It takes itself out of its multi handle when it is dropped.
 pub struct Easy<T: Transfer> {
     handle: NonNull<CURL>,
@@ -59,6 +63,8 @@ pub struct Easy<T: Transfer> {
     state: NonNull<State<T>>,
     headers: Option<List>,
     multi: Option<Rc<Multi>>,
+    /// It was in a multi handle.
+    used: bool,
 }
 
 struct List(*mut curl_slist);
@@ -87,6 +93,7 @@ impl<T: Transfer> Easy<T> {
             state: NonNull::from(Box::leak(state)),
             headers: None,
             multi: None,
+            used: false,
         };
         let data = easy.state.as_ptr().cast_const().cast::<c_void>();
         easy.set_pointer(
@@ -183,6 +190,14 @@ impl<T: Transfer> Easy<T> {
         value
     }
 
+    pub fn info_offset(&self, info: CURLINFO) -> i64 {
+        debug_assert_eq!(info & INFO_TYPE, INFO_OFFSET);
+        let mut value: curl_off_t = 0;
+        // SAFETY: an info of this type is a curl_off_t.
+        unsafe { curl::curl_easy_getinfo(self.handle.as_ptr(), info, &mut value) };
+        value
+    }
+
     /// libcurl's own words about what went wrong.
     pub fn error_text(&self) -> String {
         // SAFETY: the buffer is NUL-terminated and not written to while libcurl is not working.
@@ -208,6 +223,7 @@ impl<T: Transfer> Easy<T> {
     /// `Multi::take_finished`.
     pub fn add_to(&mut self, multi: &Rc<Multi>, key: usize) -> bool {
         self.set_pointer(curl_sys::CURLOPT_PRIVATE, std::ptr::without_provenance(key));
+        self.used = true;
         // SAFETY: both handles are live and belong to this thread.
         let code = unsafe { curl_sys::curl_multi_add_handle(multi.raw(), self.handle.as_ptr()) };
         if code == curl_sys::CURLM_OK {
@@ -233,16 +249,17 @@ impl<T: Transfer> Easy<T> {
     }
 }
 
-/// A handle that no loop works with, on its way between threads: libcurl lets a handle be used by
-/// any thread, one at a time. So what is costly about it, the making and the freeing, need not be
-/// done on the loop.
-pub struct Idle<T: Transfer>(Easy<T>);
+/// A handle that was made ready and never used, on its way to the loop: making one costs enough
+/// to be done by whoever wants the transfer.
+pub struct Prepared<T: Transfer>(Easy<T>);
 
-// SAFETY: without a multi handle (see `Easy::leave`, the only way to make one) the easy handle and
-// its state are reached by nothing else, and the transfer itself may be sent.
-unsafe impl<T: Transfer + Send> Send for Idle<T> {}
+// SAFETY: libcurl lets a handle be used by any thread, one at a time, and one that was in no multi
+// handle yet (see `Easy::prepared`) shares nothing with others. One that was used does: libcurl
+// counts references to what it shares with connections, and not atomically, so that such a handle
+// must be freed on the loop.
+unsafe impl<T: Transfer + Send> Send for Prepared<T> {}
 
-impl<T: Transfer> Idle<T> {
+impl<T: Transfer> Prepared<T> {
     /// Takes the handle to this thread.
     pub fn arrive(self) -> Easy<T> {
         self.0
@@ -250,29 +267,40 @@ impl<T: Transfer> Idle<T> {
 }
 
 impl<T: Transfer> Easy<T> {
-    /// Takes the handle out of its multi handle, so that it can go to another thread.
-    pub fn leave(mut self) -> Idle<T> {
-        self.remove();
-        Idle(self)
+    /// Lets the handle go to another thread. `None` if it was used already.
+    pub fn prepared(self) -> Option<Prepared<T>> {
+        (!self.used).then(|| Prepared(self))
     }
 
-    fn remove(&mut self) {
-        if let Some(multi) = self.multi.take() {
-            // SAFETY: both handles are live and belong to this thread; it is in that one.
-            unsafe { curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.as_ptr()) };
+    /// Frees the handle and gives back the transfer.
+    pub fn end(mut self) -> T {
+        self.free();
+        // SAFETY: made by `Box::leak`; libcurl does not know it any more, and `drop` is not run.
+        let state = unsafe { Box::from_raw(self.state.as_ptr()) };
+        std::mem::forget(self);
+        state.transfer.into_inner()
+    }
+
+    /// Frees libcurl's part.
+    fn free(&mut self) {
+        let multi = self.multi.take();
+        // SAFETY: the handle is live, in `multi` if that is set, and not used after this.
+        unsafe {
+            if let Some(multi) = &multi {
+                curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.as_ptr());
+            }
+            curl_sys::curl_easy_cleanup(self.handle.as_ptr());
         }
+        // What libcurl pointed to until then.
+        self.headers = None;
     }
 }
 
 impl<T: Transfer> Drop for Easy<T> {
     fn drop(&mut self) {
-        self.remove();
-        // SAFETY: the handle is live and not used after this. The list is freed after it, and the
-        // box came from `Box::leak`.
-        unsafe {
-            curl_sys::curl_easy_cleanup(self.handle.as_ptr());
-            drop(Box::from_raw(self.state.as_ptr()));
-        }
+        self.free();
+        // SAFETY: made by `Box::leak`; libcurl does not know it any more.
+        unsafe { drop(Box::from_raw(self.state.as_ptr())) };
     }
 }
 
@@ -294,6 +322,11 @@ pub fn set_turn_time(now: Instant) {
     TURN.set(Some(now));
 }
 
+/// Notes that something moved.
+pub fn note_activity() {
+    ACTIVITY.set(ACTIVITY.get() + 1);
+}
+
 /// A number that grows with everything that transfers of this thread receive or send.
 pub fn activity() -> u64 {
     ACTIVITY.get()
@@ -305,7 +338,7 @@ fn enter<T: Transfer, R>(
     failed: R,
     body: impl FnOnce(&State<T>, &mut T) -> R,
 ) -> R {
-    ACTIVITY.set(ACTIVITY.get() + 1);
+    note_activity();
     // SAFETY: `data` is the `State` that was set with the callback and outlives the handle. While
     // libcurl is working nobody else refers to the transfer (see `Easy::transfer`).
     let (state, transfer) = unsafe {

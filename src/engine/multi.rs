@@ -12,7 +12,8 @@ use curl_sys::{CURL, CURLM, curl_socket_t};
 use nix::sys::epoll::EpollFlags;
 
 use super::curl;
-use super::easy::turn_time;
+use super::easy::{note_activity, turn_time};
+use super::process;
 use super::sockets::{MultiId, Sockets};
 use crate::foundation::pool::{Pool, Work};
 
@@ -66,6 +67,9 @@ impl Multi {
             curl_sys::curl_multi_setopt(raw, curl_sys::CURLMOPT_TIMERDATA, data);
             curl_sys::curl_multi_setopt(raw, curl::MULTI_OPTION_PIPELINING, curl::PIPE_MULTIPLEX);
             curl_sys::curl_multi_setopt(raw, curl_sys::CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
+            // Older versions do not know it; there each transfer's own option does.
+            let yes: c_long = 1;
+            curl_sys::curl_multi_setopt(raw, curl::MULTI_OPTION_QUICK_EXIT, yes);
         }
         Some(Multi { handle, shared })
     }
@@ -149,6 +153,10 @@ unsafe impl Sync for Condemned {}
 
 impl Work for Condemned {
     fn perform(self: Arc<Self>) {
+        // OpenSSL is about to be taken down: the kernel closes the connections.
+        let Some(_user) = process::User::begin() else {
+            return;
+        };
         // SAFETY: this is the last use of the handle, see above.
         let code = unsafe { curl_sys::curl_multi_cleanup(self.0.as_ptr()) };
         if code != curl_sys::CURLM_OK {
@@ -173,7 +181,7 @@ impl Drop for Multi {
             );
         }
         self.shared.sockets.borrow_mut().forget(self.shared.id);
-        Pool::shared().submit(Arc::new(Condemned(self.handle)));
+        Pool::shared().submit_patiently(Arc::new(Condemned(self.handle)));
     }
 }
 
@@ -205,5 +213,6 @@ extern "C" fn timer_callback(_multi: *mut CURLM, milliseconds: c_long, data: *mu
         .map(|ms| turn_time() + Duration::from_millis(ms));
     shared.deadline.set(deadline);
     shared.deadline_moved.set(true);
+    note_activity();
     0
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
-use nix::sys::epoll::EpollEvent;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use slab::Slab;
 
@@ -19,7 +19,7 @@ use super::multi::{Limits, Multi};
 use super::sockets::{MultiId, NO_MULTI, Sockets};
 use super::timers::{Timer, Timers};
 use super::{easy, process};
-use crate::foundation::pool;
+use crate::foundation::{log, pool};
 
 /// What the loop works for. All methods run on the loop thread.
 pub trait World: Sized + 'static {
@@ -75,11 +75,12 @@ impl<C> Clone for Remote<C> {
 }
 
 impl<C> Remote<C> {
-    /// Sends a command. Commands arrive in the order in which one thread sends them.
-    pub fn send(&self, command: C) {
-        if self.commands.send(command).is_ok() {
-            self.wake.wake();
-        }
+    /// Sends a command. Commands arrive in the order in which one thread sends them. Handed back
+    /// when the loop is gone.
+    pub fn send(&self, command: C) -> Result<(), C> {
+        self.commands.send(command).map_err(|error| error.0)?;
+        self.wake.wake();
+        Ok(())
     }
 }
 
@@ -91,25 +92,28 @@ pub fn start<W: World>() -> std::io::Result<Remote<W::Command>> {
         event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
         sleeping: AtomicBool::new(false),
     });
+    // Made here, where the failure can be told.
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let remote = Remote {
         commands: sender,
         wake: Arc::clone(&wake),
     };
     let sleeper = Arc::clone(&wake);
-    process::loop_started(Box::new(move || {
-        sleeper.sleeping.store(true, Ordering::SeqCst);
-        sleeper.wake();
-    }));
-    pool::spawn("nsurl-loop", move || match Engine::new() {
-        Ok(engine) => Reactor {
-            engine,
+    pool::spawn("nsurl-loop", move || {
+        log::defer_on_this_thread();
+        let user = process::User::begin();
+        Reactor {
+            engine: Engine::new(epoll),
             world: W::new(),
             commands: receiver,
             wake,
         }
-        .run(),
-        Err(error) => tracing::error!(target: "engine", %error, "the loop cannot start"),
+        .run(user)
     })?;
+    process::wake_at_exit(Box::new(move || {
+        sleeper.sleeping.store(true, Ordering::SeqCst);
+        sleeper.wake();
+    }));
     Ok(remote)
 }
 
@@ -134,14 +138,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    fn new() -> nix::Result<Engine> {
-        Ok(Engine {
-            sockets: Sockets::install()?,
+    fn new(epoll: Epoll) -> Engine {
+        Engine {
+            sockets: Sockets::install(epoll),
             multis: Slab::new(),
             timers: Timers::default(),
             now: Instant::now(),
             touched: Vec::new(),
-        })
+        }
     }
 
     /// The time at which this turn began to work.
@@ -236,7 +240,7 @@ struct Reactor<W: World> {
 }
 
 impl<W: World> Reactor<W> {
-    fn run(mut self) -> ! {
+    fn run(mut self, user: Option<process::User>) -> ! {
         let own = self.wake.event.as_fd().as_raw_fd();
         self.engine.sockets.borrow_mut().watch_own(own);
         let mut events = [EpollEvent::empty(); EVENTS_A_TURN];
@@ -250,7 +254,7 @@ impl<W: World> Reactor<W> {
             let busy = busy || !self.engine.touched.is_empty();
             self.engine.sockets.borrow_mut().flush();
             if process::is_exiting() {
-                process::park_for_ever();
+                process::park_for_ever(user);
             }
             let count = self.sleep(&mut events, busy);
             self.engine.begin_turn();
@@ -328,6 +332,7 @@ impl<W: World> Reactor<W> {
         let mut finished = Vec::new();
         multi.take_finished(|key, code| finished.push((key, code)));
         for (key, code) in finished {
+            easy::note_activity();
             self.guarded(|world, engine| world.finished(engine, key, code));
         }
     }

@@ -9,7 +9,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 /// Identifies a multi handle on the loop.
 pub type MultiId = usize;
@@ -75,15 +75,15 @@ pub fn here() -> Option<Rc<RefCell<Sockets>>> {
 
 impl Sockets {
     /// Makes the sockets of the loop on this thread.
-    pub fn install() -> nix::Result<Rc<RefCell<Sockets>>> {
+    pub fn install(epoll: Epoll) -> Rc<RefCell<Sockets>> {
         let sockets = Rc::new(RefCell::new(Sockets {
-            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            epoll,
             slots: Vec::new(),
             dirty: Vec::new(),
             muted: Vec::new(),
         }));
         HERE.set(Some(Rc::clone(&sockets)));
-        Ok(sockets)
+        sockets
     }
 
     fn slot(&mut self, fd: RawFd) -> Option<&mut Slot> {

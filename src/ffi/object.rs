@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::guard::{guarded, misuse};
 use super::types::{Handle, nsurlsession_string_t};
+use crate::engine::process;
 use crate::foundation::array::Array;
 use crate::foundation::data::Data;
 use crate::foundation::dictionary::Dictionary;
@@ -51,10 +52,10 @@ exported! {
     Configuration is Configuration;
     Session is Session if is_of_this_process;
     Task is Task if is_of_this_process;
-    Queue is Queue;
+    Queue is Queue if is_of_this_process;
     Work is Work;
-    ResponseCompletion is ResponseCompletion;
-    RedirectionCompletion is RedirectionCompletion;
+    ResponseCompletion is ResponseCompletion if is_of_this_process;
+    RedirectionCompletion is RedirectionCompletion if is_of_this_process;
 }
 
 /// Calls `$body` with `$type` standing for the type of a class.
@@ -210,6 +211,8 @@ pub fn borrowed_any(pointer: *const c_void, function: &str) -> Option<Arc<dyn Ob
 
 /// Gives an object to the caller, who is to release it.
 pub fn handed_out<H: Handle>(object: Arc<H::Object>) -> *mut H {
+    // Whoever holds an object may fork.
+    process::watch_forks();
     object.header().add_external();
     Arc::into_raw(object).cast_mut().cast()
 }

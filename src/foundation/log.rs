@@ -1,5 +1,6 @@
 //! Log records: to a handler of the program's, else to standard error.
 
+use std::cell::Cell;
 use std::fmt::Write;
 use std::sync::{Arc, Once, RwLock};
 
@@ -8,6 +9,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, span};
 use tracing_subscriber::filter::Targets;
 
+use super::process::PerProcess;
+use super::queue::Queue;
 use super::sync::SharedLock;
 
 /// Receives log records.
@@ -17,6 +20,18 @@ pub trait Handler: Send + Sync {
 
 static HANDLER: Lazy<RwLock<Option<Arc<dyn Handler>>>> = Lazy::new(RwLock::default);
 static STARTED: Once = Once::new();
+
+/// Carries records of threads that may not run code of the program's.
+static RECORDS: PerProcess<Arc<Queue>> = PerProcess::new();
+
+thread_local! {
+    static DEFERRED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on this thread hands its records over instead of calling the handler itself.
+pub fn defer_on_this_thread() {
+    DEFERRED.set(true);
+}
 
 /// Takes records from now on, if the program's own code has not installed a subscriber.
 pub fn start() {
@@ -106,6 +121,11 @@ impl tracing::Subscriber for Records {
         let metadata = event.metadata();
         let handler = HANDLER.reading().clone();
         match handler {
+            Some(handler) if DEFERRED.get() => {
+                let (level, target) = (*metadata.level(), metadata.target());
+                let body = move || handler.log(level, target, &message);
+                RECORDS.get_or(|| Queue::library("log")).post_internal(body);
+            }
             Some(handler) => handler.log(*metadata.level(), metadata.target(), &message),
             None => eprintln!(
                 "nsurlsession {} {}: {message}",

@@ -1,17 +1,18 @@
 //! The library's own threads: a few, started when there is work and ended when there is none.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
-use once_cell::sync::Lazy;
 
-use super::process;
+use super::process::PerProcess;
 use super::sync::Lock;
 
 /// More callbacks than this do not run at once, however many sessions there are. Callbacks of one
-/// session never overlap, so one session uses one thread.
+/// session never overlap, so one session uses one thread. Callbacks that wait for callbacks of as
+/// many other sessions as this wait for ever.
 const MOST_THREADS: usize = 8;
 /// How long a thread waits for work before it ends.
 const IDLE: Duration = Duration::from_secs(5);
@@ -34,21 +35,11 @@ pub struct Pool {
     arrived: Condvar,
 }
 
-static POOLS: Lazy<Mutex<Vec<(u32, &'static Pool)>>> = Lazy::new(Mutex::default);
-
 impl Pool {
-    /// The pool of this process. A forked child gets its own: its parent's threads are not there.
+    /// The pool of this process.
     pub fn shared() -> &'static Pool {
-        let generation = process::generation();
-        let mut pools = POOLS.locked();
-        match pools.iter().find(|(other, _)| *other == generation) {
-            Some((_, pool)) => pool,
-            None => {
-                let pool: &'static Pool = Box::leak(Box::default());
-                pools.push((generation, pool));
-                pool
-            }
-        }
+        static POOL: PerProcess<Pool> = PerProcess::new();
+        POOL.get_or(Pool::default)
     }
 
     /// Runs `work` on one of the threads, after what was submitted before.
@@ -63,9 +54,22 @@ impl Pool {
             drop(state);
             if let Err(error) = spawn("nsurl-queue", move || self.serve()) {
                 tracing::error!(target: "queue", %error, "cannot start a thread");
+                // The work stays; the next that is submitted tries again.
                 self.state.locked().threads -= 1;
             }
         }
+    }
+
+    /// Runs `work` when a thread has time for it. Starts one only if there is none.
+    pub fn submit_patiently(&'static self, work: Arc<dyn Work>) {
+        let mut state = self.state.locked();
+        if state.threads == 0 {
+            drop(state);
+            return self.submit(work);
+        }
+        state.work.push_back(work);
+        drop(state);
+        self.arrived.notify_one();
     }
 
     fn serve(&self) {
@@ -73,7 +77,10 @@ impl Pool {
         loop {
             if let Some(work) = state.work.pop_front() {
                 drop(state);
-                work.perform();
+                // A panic here must not cost the pool a thread.
+                if catch_unwind(AssertUnwindSafe(|| work.perform())).is_err() {
+                    tracing::error!(target: "queue", "work of the library's panicked");
+                }
                 state = self.state.locked();
                 continue;
             }

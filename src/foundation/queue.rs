@@ -16,6 +16,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::object::{Class, Header, Object, begins_with_header};
 use super::pool::{Pool, Work as PoolWork};
+use super::process::{self, PerProcess};
 use super::sync::Lock;
 
 /// What the library runs on a queue.
@@ -83,6 +84,7 @@ impl State {
 #[repr(C)]
 pub struct Queue {
     header: Header,
+    generation: u32,
     kind: Kind,
     state: Mutex<State>,
     runnable: Condvar,
@@ -102,6 +104,25 @@ pub enum RunResult {
     NotHere,
 }
 
+/// What ends the running of jobs before they are all run.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// Nothing.
+    Done,
+    /// `stop`, or a time.
+    StopOr(Option<Instant>),
+}
+
+impl Until {
+    fn is_stopped(&self, state: &State) -> bool {
+        matches!(self, Until::StopOr(_)) && state.stop_requested
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self, Until::StopOr(Some(time)) if Instant::now() >= *time)
+    }
+}
+
 /// A pool thread or an executor's work item runs this many jobs before it lets others have a turn.
 const JOBS_A_TURN: usize = 64;
 
@@ -113,6 +134,7 @@ impl Queue {
     fn with_kind(kind: Kind, name: &str) -> Arc<Queue> {
         Arc::new(Queue {
             header: Header::new(Class::Queue),
+            generation: process::generation(),
             kind,
             state: Mutex::new(State {
                 name: name.to_owned(),
@@ -136,9 +158,13 @@ impl Queue {
 
     /// The queue of the main thread, which the caller runs there.
     pub fn main() -> Arc<Queue> {
-        static MAIN: once_cell::sync::Lazy<Arc<Queue>> =
-            once_cell::sync::Lazy::new(|| Queue::with_kind(Kind::Caller { main: true }, "main"));
-        Arc::clone(&MAIN)
+        static MAIN: PerProcess<Arc<Queue>> = PerProcess::new();
+        Arc::clone(MAIN.get_or(|| Queue::with_kind(Kind::Caller { main: true }, "main")))
+    }
+
+    /// Whether the threads that run this queue are in this process: not after a fork.
+    pub fn is_of_this_process(&self) -> bool {
+        self.generation == process::generation()
     }
 
     /// A queue that an executor runs.
@@ -235,7 +261,7 @@ impl Queue {
                 return RunResult::Stopped;
             }
             if state.is_runnable() && !state.draining {
-                state = self.drain(state, usize::MAX, deadline).1;
+                state = self.drain(state, usize::MAX, Until::StopOr(deadline)).1;
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline)
                     && !state.stop_requested
                 {
@@ -264,7 +290,7 @@ impl Queue {
             return 0;
         }
         let limit = state.jobs.len();
-        self.drain(state, limit, None).0
+        self.drain(state, limit, Until::Done).0
     }
 
     /// A descriptor that is readable while `poll` would run something.
@@ -296,7 +322,7 @@ impl Queue {
             }
             // Nobody else may ever run a queue of the caller's.
             if runs_here && !state.draining && state.is_runnable() {
-                state = self.drain(state, usize::MAX, None).1;
+                state = self.drain(state, usize::MAX, Until::Done).1;
                 continue;
             }
             state = self.wait_for_others(state);
@@ -390,7 +416,7 @@ impl Queue {
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State>,
         limit: usize,
-        deadline: Option<Instant>,
+        until: Until,
     ) -> (usize, MutexGuard<'a, State>) {
         state.draining = true;
         self.interrupted.store(false, Ordering::Relaxed);
@@ -398,7 +424,7 @@ impl Queue {
         let mut done = 0;
         // Few jobs at a time are taken out of the lock's reach, so that cancelling finds the others.
         let mut batch: VecDeque<Job> = VecDeque::new();
-        'turns: while done < limit && state.is_runnable() && !state.stop_requested {
+        'turns: while done < limit && state.is_runnable() && !until.is_stopped(&state) {
             let count = state.jobs.len().min(limit - done).min(JOBS_A_TURN);
             let cancellations = state.cancellations;
             batch.extend(state.jobs.drain(..count));
@@ -406,7 +432,7 @@ impl Queue {
             while let Some(job) = batch.pop_front() {
                 Self::run_job(job);
                 done += 1;
-                let late = deadline.is_some_and(|time| Instant::now() >= time);
+                let late = until.is_over();
                 if late || self.interrupted.load(Ordering::Relaxed) {
                     state = self.put_back(&mut batch, cancellations);
                     if late {
@@ -421,6 +447,11 @@ impl Queue {
         state.draining = false;
         if state.jobs.is_empty() || state.suspended {
             Self::clear_event(&mut state);
+        } else if state.abandoned && !std::mem::replace(&mut state.scheduled, true) {
+            // It was given up while this thread ran it: what is left is the pool's.
+            drop(state);
+            Pool::shared().submit(Arc::clone(self) as Arc<dyn PoolWork>);
+            state = self.state.locked();
         } else {
             Self::signal_event(&mut state);
         }
@@ -477,7 +508,7 @@ impl Queue {
         if state.draining {
             return;
         }
-        let (_, state) = self.drain(state, JOBS_A_TURN, None);
+        let (_, state) = self.drain(state, JOBS_A_TURN, Until::Done);
         self.announce(state);
     }
 }
@@ -644,6 +675,33 @@ mod tests {
         queue.stop();
         assert_eq!(queue.run(None), RunResult::Stopped);
         assert_eq!(queue.run(Some(Instant::now())), RunResult::DeadlineReached);
+    }
+
+    #[test]
+    fn stop_is_for_run_alone() {
+        let queue = Queue::caller("q");
+        let (sender, receiver) = channel();
+        queue.add_block(Box::new(Say(sender.clone(), "a")));
+        queue.stop();
+        assert_eq!(queue.poll(), 1);
+        queue.add_block(Box::new(Say(sender, "b")));
+        assert!(queue.wait_until_all_operations_are_finished());
+        assert_eq!(receiver.iter().take(2).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(queue.run(None), RunResult::Stopped);
+    }
+
+    #[test]
+    fn a_queue_that_is_given_up_while_it_runs_is_run_to_its_end() {
+        let queue = Queue::caller("q");
+        let (sender, receiver) = channel();
+        let (inner, say) = (Arc::clone(&queue), sender.clone());
+        queue.post_internal(move || {
+            inner.stop();
+            Arc::clone(&inner).external_references_gone();
+            inner.add_block(Box::new(Say(say, "later")));
+        });
+        assert_eq!(queue.run(None), RunResult::Stopped);
+        assert_eq!(receiver.recv().unwrap(), "later");
     }
 
     #[test]

@@ -165,7 +165,8 @@ impl BodyPipe {
     /// Throws away what waits. True when the transfer was held back by it.
     pub fn clear(&self) -> bool {
         let mut waiting = self.waiting.locked();
-        waiting.chunks.clear();
+        waiting.chunks = VecDeque::new();
+        waiting.spares = Vec::new();
         waiting.held = 0;
         waiting.paused.take().is_some()
     }
@@ -184,6 +185,8 @@ pub struct BodyReader {
     delivering: usize,
     /// A decoded chunk was used up, and the transfer may go on.
     resume: bool,
+    /// What the next call fails with.
+    failed: Option<CodingError>,
 }
 
 impl BodyReader {
@@ -196,11 +199,15 @@ impl BodyReader {
             spare: Vec::new(),
             delivering: 0,
             resume: false,
+            failed: None,
         }
     }
 
     /// The next piece, or `None` when nothing waits now.
     pub fn next(&mut self) -> Result<Option<Vec<u8>>, CodingError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let Some(decoder) = &mut self.decoder else {
             let chunk = self.pipe.take();
             self.delivering = chunk.as_ref().map_or(0, Vec::len);
@@ -220,7 +227,15 @@ impl BodyReader {
                 .as_ref()
                 .map_or(&[][..], |(chunk, used)| &chunk[*used..]);
             let limit = DECODED - output.len();
-            let (consumed, status) = decoder.decode(input, &mut output, limit)?;
+            let (consumed, status) = match decoder.decode(input, &mut output, limit) {
+                Ok(done) => done,
+                // What was decoded before it is good, and comes first.
+                Err(error) if !output.is_empty() => {
+                    self.failed = Some(error);
+                    return Ok(Some(output));
+                }
+                Err(error) => return Err(error),
+            };
             self.pending = status == Status::OutputFull;
             if let Some((chunk, used)) = &mut self.current {
                 *used += consumed;
@@ -246,15 +261,21 @@ impl BodyReader {
     pub fn delivered(&mut self, buffer: Option<Vec<u8>>) -> bool {
         if self.decoder.is_some() {
             self.spare = buffer.unwrap_or_default();
-            return std::mem::take(&mut self.resume);
+            return self.take_resume();
         }
         self.pipe
             .put_back(std::mem::take(&mut self.delivering), buffer)
     }
 
+    /// Whether a transfer that was held back is to go on, though `next` had nothing to deliver: the
+    /// decoder may take much in before something comes out.
+    pub fn take_resume(&mut self) -> bool {
+        std::mem::take(&mut self.resume)
+    }
+
     /// Whether there may be something to deliver now.
     pub fn has_more(&self) -> bool {
-        self.pending || self.current.is_some() || !self.pipe.is_empty()
+        self.pending || self.failed.is_some() || self.current.is_some() || !self.pipe.is_empty()
     }
 
     /// All was delivered: whether the body's coding came to its end too.

@@ -23,25 +23,30 @@ pub enum Redirecting {
 }
 
 /// Receives what a loader finds out. Called on the loop thread: it must neither block nor run code
-/// of the program's. Methods that return a bool say whether `operation` is to be posted.
+/// of the program's. Methods that return a bool say whether `operation` is to be
+/// posted; that must not be lost.
 pub trait LoadClient: Send + Sync {
     fn redirected(
         &self,
         response: &Arc<Response>,
         proposed: &Arc<RequestValue>,
     ) -> (Redirecting, bool);
-    /// The loader goes on with this request.
-    fn following(&self, request: &Arc<RequestValue>);
+    /// The loader goes on with this request. Hands back the one before: what it holds may be of
+    /// the program's, and is not to be let go on the loop.
+    fn following(&self, request: &Arc<RequestValue>) -> Arc<RequestValue>;
+    #[must_use]
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool;
     /// Bytes wait in the pipe where none did.
+    #[must_use]
     fn received_data(&self) -> bool;
     /// So many bytes of a collected body are here.
     fn collected(&self, total: u64);
     /// So many bytes of the request's body were taken to be sent.
     fn sent(&self, total: u64);
     /// The last call. With the body, as it came off the wire, when it was to be collected, and with
-    /// what is left of the transfer, to be dropped where that costs the loop nothing.
-    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Option<Spent>) -> bool;
+    /// what is left of the load, to be let go where the program's code may run. That comes back
+    /// when the task had ended before.
+    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Spent) -> Result<bool, Spent>;
     /// What delivers all that to the program, and where.
     fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>);
 }

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use once_cell::sync::Lazy;
-
 use super::configuration::{Configuration, ConfigurationValue};
 use super::delegate::{Delegate, Method};
 use crate::foundation::headers::HeaderFields;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
-use crate::foundation::process;
+use crate::foundation::process::{self, PerProcess};
 use crate::foundation::queue::Queue;
 use crate::foundation::sync::Lock;
 use crate::loading::client::Connections;
@@ -58,9 +56,9 @@ begins_with_header!(Session);
 
 /// The session that all of the process shares.
 pub fn shared() -> Arc<Session> {
-    static SHARED: Lazy<Arc<Session>> =
-        Lazy::new(|| Session::make(&Configuration::default_session(), None, None, true));
-    Arc::clone(&SHARED)
+    static SHARED: PerProcess<Arc<Session>> = PerProcess::new();
+    let make = || Session::make(&Configuration::default_session(), None, None, true);
+    Arc::clone(SHARED.get_or(make))
 }
 
 impl Session {
@@ -221,7 +219,9 @@ impl Session {
             return false;
         }
         state.life = Life::Invalidating;
-        tracing::debug!(target: "session", number = self.number, live = state.live, "takes no new tasks");
+        let live = state.live;
+        drop(state);
+        tracing::debug!(target: "session", number = self.number, live, "takes no new tasks");
         true
     }
 

@@ -33,6 +33,10 @@ impl ResponseCompletion {
         })
     }
 
+    pub fn is_of_this_process(&self) -> bool {
+        self.task.is_of_this_process()
+    }
+
     /// Gives the answer. False when one was given before.
     pub fn call(&self, disposition: Disposition) -> bool {
         if self.answered.swap(true, Ordering::AcqRel) {
@@ -85,6 +89,10 @@ impl RedirectionCompletion {
             task,
             answered: AtomicBool::new(false),
         })
+    }
+
+    pub fn is_of_this_process(&self) -> bool {
+        self.task.is_of_this_process()
     }
 
     /// Goes on with a request, or with the redirect's own response. False when an answer was given

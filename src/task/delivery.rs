@@ -134,7 +134,14 @@ impl Task {
         let Some(reader) = guard.as_mut() else { return };
         let piece = match reader.next() {
             Ok(Some(piece)) => piece,
-            Ok(None) => return,
+            Ok(None) => {
+                let drained = reader.take_resume();
+                drop(guard);
+                if drained {
+                    self.drained();
+                }
+                return;
+            }
             Err(error) => {
                 drop(guard);
                 return self.fail_decoding(&error);

@@ -183,8 +183,9 @@ impl Task {
             }
             Effect::Continue => {
                 let post = state.schedule();
-                drop(state);
+                // Under the lock, as in `suspend`: the last call decides.
                 self.control.set_suspended(false);
+                drop(state);
                 http::signal(&self.control, SUSPENSION);
                 self.post_if(post);
             }
@@ -257,7 +258,7 @@ impl Task {
             client: Arc::clone(self) as Arc<dyn LoadClient>,
             control: Arc::clone(&self.control),
         });
-        if http::start(start).is_err() {
+        if !http::start(start) {
             self.fail(
                 Failure::new(error_code::UNKNOWN).detail("The event thread could not be started."),
             );
@@ -266,7 +267,13 @@ impl Task {
 
     /// Ends a load that never came to the loop.
     fn fail(self: &Arc<Self>, failure: Failure) {
-        let post = self.finished(Err(failure.url(self.original.url_text())), None);
+        let mut state = self.state.locked();
+        if !state.machine.end() {
+            return;
+        }
+        state.outcome = Some(Err(failure.url(self.original.url_text())));
+        let post = state.push(Event::Complete);
+        drop(state);
         self.post_if(post);
     }
 
@@ -332,9 +339,9 @@ impl LoadClient for Task {
         (Redirecting::Ask, self.state.locked().push(event))
     }
 
-    fn following(&self, request: &Arc<RequestValue>) {
-        self.state.locked().current = Arc::clone(request);
+    fn following(&self, request: &Arc<RequestValue>) -> Arc<RequestValue> {
         self.sent.store(0, Ordering::Relaxed);
+        std::mem::replace(&mut self.state.locked().current, Arc::clone(request))
     }
 
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool {
@@ -367,14 +374,18 @@ impl LoadClient for Task {
             .store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Option<http::Spent>) -> bool {
+    fn finished(
+        &self,
+        result: Result<Vec<u8>, Failure>,
+        spent: http::Spent,
+    ) -> Result<bool, http::Spent> {
         let mut state = self.state.locked();
         if !state.machine.end() {
-            return false;
+            return Err(spent);
         }
-        state.spent = spent;
+        state.spent = Some(spent);
         state.outcome = Some(result);
-        state.push(Event::Complete)
+        Ok(state.push(Event::Complete))
     }
 
     fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>) {

@@ -173,7 +173,9 @@ impl Exchange {
         {
             Ok(decoder) => decoder.flatten(),
             Err(error) => {
-                let _ = self.client.received_response(response, None);
+                if self.client.received_response(response, None) {
+                    self.announce();
+                }
                 self.failure = Some(coding_failure(&error));
                 return Flow::Abort;
             }

@@ -50,7 +50,7 @@ impl HeadReader {
             self.place = Place::Done;
             return Some(std::mem::take(&mut self.head));
         }
-        // The end of an informational response, or of a proxy's answer to CONNECT.
+        // The end of an informational response.
         self.place = Place::Start;
         None
     }

@@ -1,15 +1,16 @@
 //! The loads of all sessions, on the loop thread: from request through redirects to the end.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use slab::Slab;
 use url::Url;
 
 use super::exchange::{self, Exchange};
-use super::{failure, hosts, options};
-use crate::engine::easy::{Easy, Flow, Idle};
+use super::{Spent, failure, hosts, options};
+use crate::engine::curl;
+use crate::engine::easy::{Easy, Flow, Prepared};
 use crate::engine::multi::Limits;
 use crate::engine::reactor::{Engine, World};
 use crate::engine::sockets::MultiId;
@@ -17,9 +18,11 @@ use crate::engine::timers::Timer;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
 use crate::foundation::headers::HeaderFields;
+use crate::foundation::pool::{Pool, Work};
 use crate::foundation::queue::{Operation, Queue};
+use crate::foundation::sync::Lock;
 use crate::loading::client::{
-    CANCEL, Connections, LoadControl, LoadStart, NO_SLOT, REDIRECT, Redirecting,
+    CANCEL, Connections, LoadControl, LoadStart, NO_SLOT, REDIRECT, Redirecting, SUSPENSION,
 };
 use crate::loading::redirect::{self, Redirect, UnusableReason};
 use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
@@ -27,7 +30,7 @@ use crate::loading::response::Response;
 
 pub enum Command {
     /// Begin, with a handle that was made ready for the first request.
-    Start(Box<LoadStart>, Option<Idle<Exchange>>),
+    Start(Box<LoadStart>, Option<Prepared<Exchange>>),
     Signal(Arc<LoadControl>),
     /// A session is gone: close its connections.
     Close(Arc<Connections>),
@@ -37,6 +40,9 @@ pub enum Command {
 enum Stage {
     /// Waits for its turn to connect to the host.
     Queued,
+    /// Its turn has come; it begins with the next turn of the loop, or when it is no longer
+    /// suspended.
+    Admitted,
     /// libcurl is at work.
     Transferring(Easy<Exchange>),
     /// A redirect came and is looked at, or somebody is asked about it.
@@ -63,12 +69,14 @@ struct Load {
     /// What limits on connections count this hop under; set while it has entered there.
     host: Option<hosts::Place>,
     /// The handle for this hop, if it was made beforehand.
-    prepared: Option<Idle<Exchange>>,
+    prepared: Option<Prepared<Exchange>>,
     stage: Stage,
     redirects: usize,
     /// A redirect led to another origin: what is secret to the first stays behind.
     crossed: bool,
     timer: Timer,
+    /// What libcurl had sent and received when that was last looked at.
+    moved: (i64, i64),
 }
 
 /// What the loop keeps for one session.
@@ -91,6 +99,10 @@ pub struct Loader {
     ready: Vec<(Arc<Queue>, Arc<dyn Operation>)>,
     /// For how many turns it has been waiting for more to come.
     turns_waited: u32,
+    /// Loads whose turn has come.
+    admitted: Vec<usize>,
+    /// What may be of the program's, and is not to be let go on this thread.
+    graveyard: Vec<Box<dyn Send>>,
     /// The load that is being worked on: to be failed when that panics.
     current: Option<usize>,
 }
@@ -104,6 +116,8 @@ impl World for Loader {
             sessions: Slab::new(),
             ready: Vec::new(),
             turns_waited: 0,
+            admitted: Vec::new(),
+            graveyard: Vec::new(),
             current: None,
         }
     }
@@ -111,7 +125,12 @@ impl World for Loader {
     fn command(&mut self, engine: &mut Engine, command: Command) {
         match command {
             Command::Start(start, prepared) => self.start(engine, *start, prepared),
-            Command::Signal(control) => self.signalled(engine, &control),
+            Command::Signal(control) => {
+                self.signalled(engine, &control);
+                if let Some(control) = Arc::into_inner(control) {
+                    self.graveyard.push(Box::new(control));
+                }
+            }
             Command::Close(connections) => {
                 let key = connections.slot.load(Ordering::Relaxed);
                 if let Some(session) = self.sessions.get_mut(key) {
@@ -126,22 +145,19 @@ impl World for Loader {
         self.current = Some(key);
         // What the callbacks noted comes first: a redirect, or HTTP/2.
         self.attend(engine, key);
-        let Some(load) = self.loads.get_mut(key) else {
-            return;
-        };
-        match &mut load.stage {
-            Stage::Transferring(easy) => {
+        match self.loads.get_mut(key).map(|load| &mut load.stage) {
+            Some(Stage::Transferring(easy)) => {
                 let result = match code {
                     curl_sys::CURLE_OK => Ok(easy.transfer().take_whole()),
                     code => Err(failure::of_transfer(easy, code)),
                 };
                 self.finish(engine, key, result);
             }
-            Stage::Redirecting(redirection) => {
+            Some(Stage::Redirecting(redirection)) => {
                 redirection.done = Some(code);
                 self.proceed(engine, key);
             }
-            Stage::Queued | Stage::Moving => {}
+            _ => {}
         }
         self.current = None;
     }
@@ -153,33 +169,15 @@ impl World for Loader {
         self.current = Some(key);
         load.timer.fired();
         let now = engine.now();
-        let expired = if load
-            .start
-            .resource_deadline
-            .is_some_and(|deadline| deadline <= now)
-        {
-            Some((
-                "resource",
-                "The whole load took longer than the resource timeout allows.",
-            ))
-        } else if load.idle_deadline().is_some_and(|deadline| deadline <= now) {
-            Some((
-                "request",
-                "Nothing was sent or received for as long as the request timeout allows.",
-            ))
-        } else {
-            None
-        };
+        let resource = load.start.resource_deadline;
         if load.start.control.is_suspended() {
             // Suspended loads have no timers; being resumed sets them again.
-        } else if let Some((kind, reason)) = expired {
-            self.fail(
-                engine,
-                key,
-                Failure::new(error_code::TIMED_OUT)
-                    .timeout(kind)
-                    .detail(reason),
-            );
+        } else if resource.is_some_and(|deadline| deadline <= now) {
+            let reason = "The whole load took longer than the resource timeout allows.";
+            self.time_out(engine, key, "resource", reason);
+        } else if load.has_been_idle(now) {
+            let reason = "Nothing was sent or received for as long as the request timeout allows.";
+            self.time_out(engine, key, "request", reason);
         } else {
             self.arm(engine, key);
         }
@@ -187,6 +185,11 @@ impl World for Loader {
     }
 
     fn turn_ended(&mut self, engine: &mut Engine, busy: bool) {
+        for key in std::mem::take(&mut self.admitted) {
+            self.current = Some(key);
+            self.begin(engine, key);
+            self.current = None;
+        }
         // A redirect whose body has not ended by now is not waited for.
         loop {
             let attention = exchange::take_attention();
@@ -199,6 +202,10 @@ impl World for Loader {
                 self.hurry(engine, key);
                 self.current = None;
             }
+        }
+        if !self.graveyard.is_empty() {
+            let burial = Burial(Mutex::new(std::mem::take(&mut self.graveyard)));
+            Pool::shared().submit_patiently(Arc::new(burial));
         }
         if self.ready.is_empty() {
             return;
@@ -235,23 +242,56 @@ impl Load {
                 (exchange.paused == (false, false))
                     .then(|| exchange.activity.checked_add(self.start.idle_timeout))?
             }
-            Stage::Queued | Stage::Redirecting(_) | Stage::Moving => None,
+            _ => None,
         }
+    }
+
+    /// Whether nothing moved for as long as the idle timeout. A large piece of a request's body may
+    /// be long on its way after libcurl has taken it: libcurl knows.
+    fn has_been_idle(&mut self, now: Instant) -> bool {
+        if !self.idle_deadline().is_some_and(|deadline| deadline <= now) {
+            return false;
+        }
+        let Stage::Transferring(easy) = &mut self.stage else {
+            return false;
+        };
+        let moved = (
+            easy.info_offset(curl::INFO_SIZE_UPLOAD),
+            easy.info_offset(curl::INFO_SIZE_DOWNLOAD),
+        );
+        let idle = moved == self.moved;
+        self.moved = moved;
+        if !idle {
+            easy.transfer().activity = now;
+        }
+        idle
+    }
+}
+
+/// Things that are let go on a thread of the pool.
+struct Burial(Mutex<Vec<Box<dyn Send>>>);
+
+impl Work for Burial {
+    fn perform(self: Arc<Self>) {
+        self.0.locked().clear();
     }
 }
 
 impl Loader {
-    fn start(&mut self, engine: &mut Engine, start: LoadStart, prepared: Option<Idle<Exchange>>) {
+    fn start(
+        &mut self,
+        engine: &mut Engine,
+        start: LoadStart,
+        prepared: Option<Prepared<Exchange>>,
+    ) {
         let control = Arc::clone(&start.control);
         let Some(session) = self.open_session(engine, &start) else {
             let url = start.request.url_text().to_owned();
             let failure = Failure::new(error_code::UNKNOWN)
                 .detail("There is no memory for more connections.")
                 .url(url);
-            if start.client.finished(Err(failure), prepared) {
-                self.ready.push(start.client.operation());
-            }
-            return;
+            let request = Arc::clone(&start.request);
+            return self.hand_over(Err(failure), start, request, None, None, prepared);
         };
         let key = self.loads.insert(Load {
             request: Arc::clone(&start.request),
@@ -263,6 +303,7 @@ impl Loader {
             redirects: 0,
             crossed: false,
             timer: Timer::default(),
+            moved: (0, 0),
         });
         control.slot.store(key, Ordering::Release);
         self.current = Some(key);
@@ -331,13 +372,22 @@ impl Loader {
         let (place, may_start) = session.hosts.enter(&name, key);
         load.host = Some(place);
         if may_start {
+            load.stage = Stage::Admitted;
             self.begin(engine, key);
         } else {
             self.arm(engine, key);
         }
     }
 
-    /// Hands the hop's request to libcurl.
+    /// Notes that a load's turn has come.
+    fn admit(&mut self, key: usize) {
+        if let Some(load) = self.loads.get_mut(key) {
+            load.stage = Stage::Admitted;
+            self.admitted.push(key);
+        }
+    }
+
+    /// Hands an admitted load's request to libcurl, unless it is suspended.
     fn begin(&mut self, engine: &mut Engine, key: usize) {
         let Some(multi) = self.session_of(key).map(|session| session.multi) else {
             return;
@@ -345,12 +395,17 @@ impl Loader {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
+        if !matches!(load.stage, Stage::Admitted) {
+            return;
+        }
+        if load.start.control.is_suspended() {
+            return self.arm(engine, key);
+        }
         load.stage = Stage::Moving;
-        let prepared = load
-            .prepared
-            .take()
-            .or_else(|| prepare(&load.start, &load.request, load.crossed));
-        let started = prepared.map(Idle::arrive).and_then(|mut easy| {
+        load.moved = (0, 0);
+        let prepared = load.prepared.take().map(Prepared::arrive);
+        let easy = prepared.or_else(|| prepare(&load.start, &load.request, load.crossed));
+        let started = easy.and_then(|mut easy| {
             let exchange = easy.transfer();
             exchange.key = key;
             exchange.activity = engine.now();
@@ -362,8 +417,8 @@ impl Loader {
                 self.arm(engine, key);
             }
             None => {
-                let reason = "The transfer could not be started: there is no memory.";
-                let failure = Failure::new(error_code::UNKNOWN).detail(reason);
+                let reason = "The URL is too long, or there is no memory for the transfer.";
+                let failure = Failure::new(error_code::BAD_URL).detail(reason);
                 self.fail(engine, key, failure);
             }
         }
@@ -409,9 +464,21 @@ impl Loader {
                 self.proceed(engine, key);
                 self.hurry(engine, key);
             }
+            if signals & SUSPENSION != 0 && !control.is_suspended() {
+                self.resumed(engine, key);
+            }
             self.apply_pause(engine, key);
         }
         self.current = None;
+    }
+
+    /// A load goes on that was suspended: the time until then was nobody's fault.
+    fn resumed(&mut self, engine: &mut Engine, key: usize) {
+        match self.loads.get_mut(key).map(|load| &mut load.stage) {
+            Some(Stage::Transferring(easy)) => easy.transfer().activity = engine.now(),
+            Some(Stage::Admitted) => self.begin(engine, key),
+            _ => {}
+        }
     }
 
     /// Makes libcurl read and send, or not, as things stand now.
@@ -464,7 +531,7 @@ impl Loader {
             && let Some(session) = self.sessions.get_mut(load.session)
         {
             for other in session.hosts.multiplexes(host) {
-                self.begin(engine, other);
+                self.admit(other);
             }
         }
         if let Some(response) = redirect {
@@ -481,7 +548,11 @@ impl Loader {
             Ok(None) => {
                 // Not a redirect after all.
                 if let Stage::Transferring(easy) = &mut load.stage {
-                    easy.transfer().take_redirect_response(response);
+                    let exchange = easy.transfer();
+                    if exchange.take_redirect_response(response) == Flow::Abort {
+                        let failure = exchange.failure.take();
+                        return self.fail(engine, key, failure.unwrap_or_else(unknown));
+                    }
                     self.attend(engine, key);
                 }
                 return;
@@ -540,6 +611,7 @@ impl Loader {
         let Some(Some(request)) = redirection.answer else {
             return;
         };
+        // Nothing of the program's goes with it: the load has the request and the client too.
         drop(redirection.easy);
         load.start.control.pipe.clear();
         load.redirects += 1;
@@ -550,9 +622,14 @@ impl Loader {
                 .and_then(|url| Some(url.parsed()?.origin()))
         };
         load.crossed |= origin(&load.request) != origin(&request);
-        load.request = request;
-        load.start.client.following(&load.request);
-        self.leave_host(engine, key);
+        let before = std::mem::replace(&mut load.request, request);
+        let known = load.start.client.following(&load.request);
+        for request in [before, known] {
+            if let Some(request) = Arc::into_inner(request) {
+                self.graveyard.push(Box::new(request));
+            }
+        }
+        self.leave_host(key);
         self.queue(engine, key);
     }
 
@@ -569,10 +646,7 @@ impl Loader {
         let exchange = easy.transfer();
         let refused = exchange.take_redirect_response(redirection.response) == Flow::Abort;
         let result = match redirection.done {
-            _ if refused => Some(Err(exchange
-                .failure
-                .take()
-                .unwrap_or_else(|| Failure::new(error_code::UNKNOWN)))),
+            _ if refused => Some(Err(exchange.failure.take().unwrap_or_else(unknown))),
             Some(curl_sys::CURLE_OK) => Some(Ok(exchange.take_whole())),
             Some(code) => Some(Err(failure::of_transfer(&mut easy, code))),
             None => None,
@@ -589,37 +663,80 @@ impl Loader {
         self.finish(engine, key, Err(failure));
     }
 
+    fn time_out(&mut self, engine: &mut Engine, key: usize, kind: &'static str, reason: &str) {
+        let failure = Failure::new(error_code::TIMED_OUT);
+        self.fail(engine, key, failure.timeout(kind).detail(reason));
+    }
+
     /// The end of a load.
     fn finish(&mut self, engine: &mut Engine, key: usize, result: Result<Vec<u8>, Failure>) {
-        self.leave_host(engine, key);
+        self.leave_host(key);
         let Some(mut load) = self.loads.try_remove(key) else {
             return;
         };
         engine.disarm(&mut load.timer);
         load.start.control.slot.store(NO_SLOT, Ordering::Release);
-        // Freeing the handle is left to whoever delivers the end.
-        let spent = match load.stage {
-            Stage::Transferring(easy) | Stage::Redirecting(Redirection { easy, .. }) => {
-                Some(easy.leave())
+        let (exchange, answer) = match load.stage {
+            Stage::Transferring(easy) => (Some(easy.end()), None),
+            Stage::Redirecting(redirection) => {
+                (Some(redirection.easy.end()), redirection.answer.flatten())
             }
-            Stage::Queued | Stage::Moving => load.prepared,
+            Stage::Queued | Stage::Admitted | Stage::Moving => (None, None),
         };
         let result = result.map_err(|failure| failure.url(load.request.url_text()));
-        if load.start.client.finished(result, spent) {
-            self.ready.push(Arc::clone(&load.start.client).operation());
-        }
+        self.hand_over(
+            result,
+            load.start,
+            load.request,
+            answer,
+            exchange,
+            load.prepared,
+        );
         if let Some(session) = self.sessions.get_mut(load.session) {
             session.loads -= 1;
         }
         self.close_if_unused(engine, load.session);
     }
 
+    /// Tells the client the end, and hands it what is left of the load.
+    fn hand_over(
+        &mut self,
+        result: Result<Vec<u8>, Failure>,
+        start: LoadStart,
+        request: Arc<RequestValue>,
+        answer: Option<Arc<RequestValue>>,
+        exchange: Option<Exchange>,
+        prepared: Option<Prepared<Exchange>>,
+    ) {
+        let client = Arc::clone(&start.client);
+        // What a callback announced since the last look must not be forgotten with the exchange.
+        let announced = exchange.as_ref().is_some_and(|exchange| exchange.announce);
+        let spent = Spent {
+            _start: start,
+            _request: Some(request),
+            _answer: answer,
+            _exchange: exchange,
+            _prepared: prepared,
+        };
+        let post = client.finished(result, spent).unwrap_or_else(|spent| {
+            self.graveyard.push(Box::new(spent));
+            false
+        });
+        if post || announced {
+            self.ready.push(client.operation());
+        } else {
+            self.graveyard.push(Box::new(client));
+        }
+    }
+
     /// Gives up the hop's place at its host; the next one there may start.
-    fn leave_host(&mut self, engine: &mut Engine, key: usize) {
+    fn leave_host(&mut self, key: usize) {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
-        let Some(host) = load.host.take() else { return };
+        let Some(host) = load.host.take() else {
+            return;
+        };
         let queued = matches!(load.stage, Stage::Queued);
         let Some(session) = self.session_of(key) else {
             return;
@@ -627,7 +744,7 @@ impl Loader {
         if queued {
             session.hosts.give_up(host, key);
         } else if let Some(next) = session.hosts.leave(host) {
-            self.begin(engine, next);
+            self.admit(next);
         }
     }
 
@@ -641,8 +758,15 @@ impl Loader {
                 operations.push(operation);
             }
             queue.post_all(operations.into_iter());
+            if let Some(queue) = Arc::into_inner(queue) {
+                self.graveyard.push(Box::new(queue));
+            }
         }
     }
+}
+
+fn unknown() -> Failure {
+    Failure::new(error_code::UNKNOWN)
 }
 
 /// The URL, if it is one that this loader loads.
@@ -664,7 +788,7 @@ fn usable_url(request: &RequestValue) -> Result<&Url, Failure> {
 
 /// Makes a handle ready for a request. Any thread may do that; what is wrong with the request is
 /// said on the loop.
-pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Option<Idle<Exchange>> {
+pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Option<Easy<Exchange>> {
     let url = usable_url(request).ok()?;
     let exchange = Exchange::new(exchange::Start {
         client: Arc::clone(&start.client),
@@ -683,7 +807,7 @@ pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Opti
         &start.additional_headers
     };
     let mut easy = Easy::new(exchange)?;
-    options::apply(&mut easy, url, request, additional).then(|| easy.leave())
+    options::apply(&mut easy, url, request, additional).then_some(easy)
 }
 
 /// The request that a redirect leads to; `None` when the response is no redirect.

@@ -12,5 +12,18 @@ pub use exchange::coding_failure;
 
 pub use remote::{cancel, close, signal, start};
 
-/// What is left of a transfer that ended.
-pub type Spent = crate::engine::easy::Idle<exchange::Exchange>;
+use std::sync::Arc;
+
+use super::client::LoadStart;
+use super::request::RequestValue;
+use crate::engine::easy::Prepared;
+
+/// What is left of a load that ended. It may hold the last reference to something of the program's
+/// (a body with a deallocator, a queue with an executor), so it is not let go on the loop.
+pub struct Spent {
+    _start: LoadStart,
+    _request: Option<Arc<RequestValue>>,
+    _answer: Option<Arc<RequestValue>>,
+    _exchange: Option<exchange::Exchange>,
+    _prepared: Option<Prepared<exchange::Exchange>>,
+}

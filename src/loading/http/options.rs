@@ -68,7 +68,9 @@ pub fn apply(
     easy.set_long(curl_sys::CURLOPT_PATH_AS_IS, 1);
     easy.set_long(curl_sys::CURLOPT_CONNECTTIMEOUT_MS, NO_CONNECT_TIMEOUT);
     easy.set_long(curl_sys::CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
-    easy.set_long(SUPPRESS_CONNECT_HEADERS, 1);
+    // No proxy: without this libcurl looks for one in the environment, which another thread of the
+    // program may be changing.
+    easy.set_string(curl_sys::CURLOPT_PROXY, c"");
     if url.scheme() == "https" {
         // Only where HTTP/2 can happen: it makes transfers wait for the first one's connection.
         easy.set_long(curl_sys::CURLOPT_PIPEWAIT, 1);
@@ -97,8 +99,6 @@ pub fn apply(
 pub fn hasten(easy: &Easy<Exchange>) {
     easy.set_long(curl_sys::CURLOPT_BUFFERSIZE, FAST_RECEIVE_BUFFER);
 }
-
-const SUPPRESS_CONNECT_HEADERS: curl_sys::CURLoption = 265;
 
 /// The URL without what is not sent: user, password and fragment.
 fn wire_url(url: &Url) -> CString {
