@@ -339,6 +339,14 @@ fn easy(event_loop: &Loop, url: &CString, ca: Option<&CString>) -> *mut sys::CUR
     set!(easy, CURLOPT_URL, url.as_ptr());
     set!(easy, CURLOPT_NOSIGNAL, 1 as c_long);
     set!(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+    // The same request on the wire as the library's: writing these fields is work that both do.
+    set!(easy, CURLOPT_USERAGENT, c"libnsurlsession/0.1.0".as_ptr());
+    set!(
+        easy,
+        CURLOPT_ACCEPT_ENCODING,
+        c"gzip, deflate, br, zstd".as_ptr()
+    );
+    set!(easy, CURLOPT_HTTP_CONTENT_DECODING, 0 as c_long);
     set!(
         easy,
         CURLOPT_CLOSESOCKETFUNCTION,

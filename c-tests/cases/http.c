@@ -84,8 +84,9 @@ TEST(method_head)
 TEST(method_head_with_a_body)
 {
     nsurlsession_t *session = session_for(NULL);
-    struct load *head =
-        load(session, with_body(request_for("HEAD", fault_url("/body?size=1000"), NULL), "abc", 3));
+    nsurlsession_request_t *request =
+        with_timeout(request_for("HEAD", fault_url("/body?size=1000"), NULL), 5);
+    struct load *head = load(session, with_body(request, "abc", 3));
     CHECK_EQ_STR(load_body(head, 200), "");
     CHECK_EQ_INT(nsurlsession_response_expected_content_length(head->response), 1000);
     CHECK_EQ_STR(get_text(session, fault_url("/status?code=200&body=next")), "next");
@@ -445,7 +446,7 @@ TEST(statuses)
             get(session, fault_url(test_format("/status?code=%d&reason=Any%%20Reason", status)));
         CHECK_EQ_STR(load_body(answer, status), test_format("status %d\n", status));
         CHECK_EQ_INT(nsurlsession_task_state(answer->task), NSURLSESSION_TASK_STATE_COMPLETED);
-        CHECK(nsurlsession_task_error(answer->task) == NULL);
+        CHECK(task_error_is(answer->task, NULL));
     }
     /* A status line without a reason, RFC 9112, 4. */
     CHECK_EQ_STR(load_body(get(session, fault_url("/status?code=404&reason=")), 404),

@@ -1,9 +1,8 @@
 /* Sessions: what they copy, how long they and their delegates live, how they end. */
-#include "recorder.h"
+#include "load.h"
 
 #include <dirent.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #define WHOLE_LOG                                                                                  \
     "create, redirect 302, response 200, data 14, complete nil, invalid nil, release"
@@ -16,10 +15,13 @@ static const char *redirected_url(void)
     return http_url("/redirect/302/hello.txt");
 }
 
-/* A name at the fault server that no other run of this test uses. */
+/* This test's name at the fault server. */
 static const char *own_name(void)
 {
-    return test_format("sessions-%ld", (long)getpid());
+    static const char *name;
+    if (!name)
+        name = unique_name();
+    return name;
 }
 
 static const char *held_url(void)

@@ -127,6 +127,14 @@ struct load *load(nsurlsession_t *session, nsurlsession_request_t *request)
     return load;
 }
 
+bool task_error_is(nsurlsession_task_t *task, nsurlsession_error_t *error)
+{
+    nsurlsession_error_t *own = nsurlsession_task_error(task);
+    bool same = own && error ? nsurlsession_is_equal(own, error) : !own && !error;
+    nsurlsession_release(own);
+    return same;
+}
+
 struct load *get(nsurlsession_t *session, const char *url)
 {
     return load(session, request_for("GET", url, NULL));

@@ -58,6 +58,8 @@ struct load *load(nsurlsession_t *session, nsurlsession_request_t *request);
 const char *load_body_at(const char *file, int line, struct load *load, int64_t status);
 /* A header field of the response, or NULL. */
 const char *load_field(const struct load *load, const char *name);
+/* Whether the task's own error is the one that was delivered: NULL for NULL. */
+bool task_error_is(nsurlsession_task_t *task, nsurlsession_error_t *error);
 /* load, load_body with status 200. */
 #define load_text(session, request) load_body(load(session, request), 200)
 /* Both with a GET of a URL. */

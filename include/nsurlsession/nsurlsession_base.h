@@ -424,7 +424,8 @@ typedef struct nsurlsession_data_delegate_t {
 /*
  * A delegate: a context and a vtable for each protocol that it adopts. The struct and the vtables
  * are copied. `release` is called with the context exactly once: after the last message of the
- * session that took it, or of the task, or when the call that was to take it failed.
+ * session that took it, or of the task, or when the call that was to take it failed. A struct whose
+ * struct_size cannot be is not read: none of its functions is called.
  */
 typedef struct nsurlsession_delegate_t {
     size_t struct_size;

@@ -273,12 +273,12 @@ impl<T: Transfer> Easy<T> {
     }
 
     /// Frees the handle and gives back the transfer.
-    pub fn end(mut self) -> T {
+    pub fn end(mut self) -> Ended<T> {
         self.free();
         // SAFETY: made by `Box::leak`; libcurl does not know it any more, and `drop` is not run.
         let state = unsafe { Box::from_raw(self.state.as_ptr()) };
         std::mem::forget(self);
-        state.transfer.into_inner()
+        Ended(state)
     }
 
     /// Frees libcurl's part.
@@ -293,6 +293,18 @@ impl<T: Transfer> Easy<T> {
         }
         // What libcurl pointed to until then.
         self.headers = None;
+    }
+}
+
+/// The transfer of a handle that was freed, where it lay.
+pub struct Ended<T>(Box<State<T>>);
+
+// SAFETY: the pointer to the handle in it is not used any more, and the transfer may be sent.
+unsafe impl<T: Send> Send for Ended<T> {}
+
+impl<T> Ended<T> {
+    pub fn transfer(&mut self) -> &mut T {
+        self.0.transfer.get_mut()
     }
 }
 

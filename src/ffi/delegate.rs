@@ -139,7 +139,8 @@ pub fn copied<T: Versioned>(pointer: *const T, function: &str) -> Option<T> {
             return None;
         }
         let mut copy = std::mem::MaybeUninit::<T>::zeroed();
-        let known = size.min(size_of::<T>());
+        // Whole members only: all are of the size of a pointer.
+        let known = size.min(size_of::<T>()) / size_of::<usize>() * size_of::<usize>();
         std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), known);
         Some(copy.assume_init())
     }

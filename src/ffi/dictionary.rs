@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 
-use super::guard::guarded;
+use super::guard::{guarded, misuse};
 use super::object::{borrowed, element, handed_out, handed_out_any};
 use super::string::text;
 use super::types::nsurlsession_dictionary_t;
@@ -20,8 +20,9 @@ pub unsafe extern "C" fn nsurlsession_dictionary_new() -> *mut nsurlsession_dict
 }
 
 /// -[NSMutableDictionary setObject:forKey:]. Sets the object of a key, which is copied; the object
-/// is retained, except that a dictionary is copied. NULL for any of the three, a key that is not
-/// UTF-8, or collections nested more than 64 deep: nothing happens.
+/// is retained; of a dictionary a copy is stored, which cannot be changed any more. NULL for any of
+/// the three, a key that is not UTF-8, a dictionary that came out of a collection, or collections
+/// nested more than 64 deep: nothing happens, and that is logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_dictionary_set_object_for_key(
     dictionary: *mut nsurlsession_dictionary_t,
@@ -36,6 +37,12 @@ pub unsafe extern "C" fn nsurlsession_dictionary_set_object_for_key(
             text(key, NAME),
         );
         if let (Some(dictionary), Some(object), Some(key)) = (dictionary, object, key) {
+            if dictionary.is_frozen() {
+                return misuse(
+                    NAME,
+                    "the dictionary is in a collection: change a copy of it",
+                );
+            }
             dictionary.set(&key, object);
         }
     });

@@ -10,7 +10,8 @@ use crate::foundation::array::Array;
 use crate::foundation::data::Data;
 use crate::foundation::dictionary::Dictionary;
 use crate::foundation::error::Error;
-use crate::foundation::object::{Class, Header, Object};
+use crate::foundation::log;
+use crate::foundation::object::{Class, Header, Object, downcast};
 use crate::foundation::queue::{Queue, Work};
 use crate::foundation::string::Text;
 use crate::loading::request::Request;
@@ -168,20 +169,19 @@ pub fn borrowed<H: Handle>(handle: *const H, function: &str) -> Option<Arc<H::Ob
     None
 }
 
-/// An object to be put into a collection. A mutable dictionary is copied, so that no collection can
-/// come to hold itself, and one that holds others too deeply is refused: freeing it would need as
-/// much stack.
-pub fn element(pointer: *const c_void, function: &str) -> Option<Arc<dyn Object>> {
+/// An object to be put into a collection. Dictionaries are frozen (see there), and what is nested too
+/// deeply is refused: freeing it would need as much stack.
+pub(super) fn element(pointer: *const c_void, function: &str) -> Option<Arc<dyn Object>> {
     const DEEPEST: usize = 64;
     let object = borrowed_any(pointer, function)?;
     if object.depth() >= DEEPEST {
         misuse(function, "collections are nested too deeply");
         return None;
     }
-    match object.header().class() {
-        Some(Class::Dictionary) => object.copied(),
-        _ => Some(object),
-    }
+    Some(match downcast::<Dictionary>(&*object) {
+        Some(dictionary) if !dictionary.is_frozen() => dictionary.frozen(),
+        _ => object,
+    })
 }
 
 /// One more reference to the object at `pointer`.
@@ -197,7 +197,7 @@ unsafe fn arc<T>(pointer: *const c_void) -> Arc<T> {
 }
 
 /// Any object, with its class found out.
-pub fn borrowed_any(pointer: *const c_void, function: &str) -> Option<Arc<dyn Object>> {
+pub(super) fn borrowed_any(pointer: *const c_void, function: &str) -> Option<Arc<dyn Object>> {
     if pointer.is_null() {
         return None;
     }
@@ -211,8 +211,9 @@ pub fn borrowed_any(pointer: *const c_void, function: &str) -> Option<Arc<dyn Ob
 
 /// Gives an object to the caller, who is to release it.
 pub fn handed_out<H: Handle>(object: Arc<H::Object>) -> *mut H {
-    // Whoever holds an object may fork.
+    // Whoever holds an object may fork, and wants to read what happens.
     process::watch_forks();
+    log::start();
     object.header().add_external();
     Arc::into_raw(object).cast_mut().cast()
 }

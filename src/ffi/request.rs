@@ -326,7 +326,10 @@ pub unsafe extern "C" fn nsurlsession_request_set_http_body(
     guarded(NAME, (), || {
         let data = borrowed(body, NAME);
         if data.is_some() || body.is_null() {
-            change(request, NAME, |value| value.body = data);
+            // The body before may run the program's code as it goes: after the change.
+            drop(change(request, NAME, |value| {
+                std::mem::replace(&mut value.body, data)
+            }));
         }
     });
 }

@@ -9,7 +9,7 @@ use super::types::nsurlsession_string_t;
 use crate::foundation::string::Text;
 
 /// A string of the caller's. `None` for NULL, and for bytes that are not UTF-8, which is logged.
-pub fn text(pointer: *const c_char, function: &str) -> Option<String> {
+pub(super) fn text(pointer: *const c_char, function: &str) -> Option<String> {
     match bytes(pointer).map(std::str::from_utf8)? {
         Ok(text) => Some(text.to_owned()),
         Err(_) => {
@@ -20,7 +20,7 @@ pub fn text(pointer: *const c_char, function: &str) -> Option<String> {
 }
 
 /// The bytes of a string of the caller's; `None` for NULL.
-pub fn bytes<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
+pub(super) fn bytes<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: the header's contract: NULL or NUL-terminated, and valid during the call.
     (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes())
 }

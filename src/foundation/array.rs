@@ -8,15 +8,18 @@ use super::object::{Class, Header, Object, begins_with_header, downcast, hash_of
 pub struct Array {
     header: Header,
     objects: Vec<Arc<dyn Object>>,
+    depth: usize,
 }
 
 begins_with_header!(Array);
 
 impl Array {
     pub fn new(objects: Vec<Arc<dyn Object>>) -> Arc<Array> {
+        let deepest = objects.iter().map(|object| object.depth()).max();
         Arc::new(Array {
             header: Header::new(Class::Array),
             objects,
+            depth: 1 + deepest.unwrap_or(0),
         })
     }
 
@@ -51,12 +54,7 @@ impl Object for Array {
     }
 
     fn depth(&self) -> usize {
-        1 + self
-            .objects
-            .iter()
-            .map(|object| object.depth())
-            .max()
-            .unwrap_or(0)
+        self.depth
     }
 
     fn hash_value(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! NSDictionary with string keys in insertion order: header fields, user info and the like.
 
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
 use super::object::{Class, Header, Object, begins_with_header, downcast, hash_of};
@@ -25,7 +26,12 @@ struct Entry {
 pub struct Dictionary {
     header: Header,
     keys: Keys,
+    /// It is in a collection, and does not change any more. So no collection comes to hold itself,
+    /// and none grows deeper from inside.
+    frozen: bool,
     entries: RwLock<Vec<Entry>>,
+    /// How deep the objects in it are.
+    deepest: AtomicUsize,
 }
 
 begins_with_header!(Dictionary);
@@ -35,21 +41,49 @@ impl Dictionary {
         Dictionary {
             header: Header::new(Class::Dictionary),
             keys,
+            frozen: false,
             entries: RwLock::default(),
+            deepest: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether nothing can be set any more.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// A copy that cannot be changed, to be put into a collection.
+    pub fn frozen(&self) -> Arc<Dictionary> {
+        let mut copy = self.copy();
+        copy.frozen = true;
+        Arc::new(copy)
+    }
+
+    fn copy(&self) -> Dictionary {
+        let copy = Dictionary::new(self.keys);
+        for (key, object) in self.entries() {
+            copy.set(&key, object);
+        }
+        copy
     }
 
     /// Sets the object of a key. A key that is there keeps its place and its spelling.
     pub fn set(&self, key: &str, object: Arc<dyn Object>) {
+        self.deepest.fetch_max(object.depth(), Ordering::Relaxed);
         let mut entries = self.entries.writing();
-        if let Some(entry) = entries.iter_mut().find(|entry| self.same(&entry.key, key)) {
-            entry.object = object;
-        } else {
-            entries.push(Entry {
-                key: c_string(key).into_boxed_c_str(),
-                object,
-            });
-        }
+        let before = match entries.iter_mut().find(|entry| self.same(&entry.key, key)) {
+            Some(entry) => Some(std::mem::replace(&mut entry.object, object)),
+            None => {
+                entries.push(Entry {
+                    key: c_string(key).into_boxed_c_str(),
+                    object,
+                });
+                None
+            }
+        };
+        // What was there may run the program's code as it goes: not under the lock.
+        drop(entries);
+        drop(before);
     }
 
     pub fn set_string(&self, key: &str, value: &str) {
@@ -119,13 +153,20 @@ impl Object for Dictionary {
         if self.address() == other.address() {
             return true;
         }
-        downcast::<Dictionary>(other).is_some_and(|other| {
-            let mine = self.entries();
-            mine.len() == other.len()
-                && mine
-                    .iter()
-                    .all(|(key, object)| other.get(key).is_some_and(|its| object.equals(&*its)))
-        })
+        let Some(other) = downcast::<Dictionary>(other) else {
+            return false;
+        };
+        let (mine, theirs) = (self.entries(), other.entries());
+        // As strictly as the stricter of the two, so that either says the same of the other.
+        let same = |a: &str, b: &str| match (self.keys, other.keys) {
+            (Keys::IgnoringCase, Keys::IgnoringCase) => a.eq_ignore_ascii_case(b),
+            _ => a == b,
+        };
+        mine.len() == theirs.len()
+            && mine.iter().all(|(key, object)| {
+                let its = theirs.iter().find(|(other, _)| same(key, other));
+                its.is_some_and(|(_, its)| object.equals(&**its))
+            })
     }
 
     fn hash_value(&self) -> u64 {
@@ -137,20 +178,11 @@ impl Object for Dictionary {
     }
 
     fn depth(&self) -> usize {
-        1 + self
-            .entries()
-            .iter()
-            .map(|(_, object)| object.depth())
-            .max()
-            .unwrap_or(0)
+        1 + self.deepest.load(Ordering::Relaxed)
     }
 
     fn copied(&self) -> Option<Arc<dyn Object>> {
-        let copy = Dictionary::new(self.keys);
-        for (key, object) in self.entries() {
-            copy.set(&key, object);
-        }
-        Some(Arc::new(copy))
+        Some(Arc::new(self.copy()))
     }
 }
 

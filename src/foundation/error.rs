@@ -176,9 +176,9 @@ impl Failure {
         self.code
     }
 
-    /// The URL that failed.
+    /// The URL that failed; empty when there is none.
     pub fn url(mut self, url: impl Into<String>) -> Failure {
-        self.url = Some(url.into());
+        self.url = Some(url.into()).filter(|url| !url.is_empty());
         self
     }
 

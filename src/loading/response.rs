@@ -95,6 +95,16 @@ fn text(bytes: &[u8]) -> String {
     )
 }
 
+/// A Content-Length: digits and nothing else.
+fn length(value: &[u8]) -> Option<i64> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| digits)?
+        .parse()
+        .ok()
+}
+
 /// What a server said before the body.
 #[derive(Debug, Default)]
 pub struct Head {
@@ -127,11 +137,12 @@ impl Response {
         length: i64,
         encoding: Option<&str>,
     ) -> Arc<Response> {
+        let kind = mime_type.and_then(|kind| media::parse_content_type(kind).0);
         Self::make(
             url,
             Head::default(),
             length,
-            Some((mime_type.map(c_string), encoding.map(c_string))),
+            Some((kind.as_deref().map(c_string), encoding.map(c_string))),
         )
     }
 
@@ -145,8 +156,7 @@ impl Response {
             .fields
             .get("Content-Length")
             .filter(|_| !coded && head.fields.get("Transfer-Encoding").is_none())
-            .and_then(|value| std::str::from_utf8(value).ok()?.parse::<i64>().ok())
-            .filter(|length| *length >= 0)
+            .and_then(length)
             .unwrap_or(-1);
         Self::make(url, head, length, None)
     }

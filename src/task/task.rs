@@ -14,7 +14,7 @@ use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::body::BodyReader;
 use crate::loading::client::{
-    DRAINED, LoadClient, LoadControl, LoadStart, REDIRECT, Redirecting, SUSPENSION,
+    DRAINED, Finished, LoadClient, LoadControl, LoadStart, REDIRECT, Redirecting, SUSPENSION,
 };
 use crate::loading::coding::Decoder;
 use crate::loading::http;
@@ -374,18 +374,14 @@ impl LoadClient for Task {
             .store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    fn finished(
-        &self,
-        result: Result<Vec<u8>, Failure>,
-        spent: http::Spent,
-    ) -> Result<bool, http::Spent> {
+    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: http::Spent) -> Finished {
         let mut state = self.state.locked();
         if !state.machine.end() {
-            return Err(spent);
+            return Finished::Late(spent);
         }
         state.spent = Some(spent);
         state.outcome = Some(result);
-        Ok(state.push(Event::Complete))
+        Finished::Taken(state.push(Event::Complete))
     }
 
     fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>) {

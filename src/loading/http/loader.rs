@@ -10,7 +10,7 @@ use url::Url;
 use super::exchange::{self, Exchange};
 use super::{Spent, failure, hosts, options};
 use crate::engine::curl;
-use crate::engine::easy::{Easy, Flow, Prepared};
+use crate::engine::easy::{Easy, Ended, Flow, Prepared};
 use crate::engine::multi::Limits;
 use crate::engine::reactor::{Engine, World};
 use crate::engine::sockets::MultiId;
@@ -22,7 +22,8 @@ use crate::foundation::pool::{Pool, Work};
 use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::client::{
-    CANCEL, Connections, LoadControl, LoadStart, NO_SLOT, REDIRECT, Redirecting, SUSPENSION,
+    CANCEL, Connections, Finished, LoadControl, LoadStart, NO_SLOT, REDIRECT, Redirecting,
+    SUSPENSION,
 };
 use crate::loading::redirect::{self, Redirect, UnusableReason};
 use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
@@ -61,7 +62,7 @@ struct Redirection {
 }
 
 struct Load {
-    start: LoadStart,
+    start: Box<LoadStart>,
     /// Its session's place.
     session: usize,
     /// The request of this hop.
@@ -124,7 +125,7 @@ impl World for Loader {
 
     fn command(&mut self, engine: &mut Engine, command: Command) {
         match command {
-            Command::Start(start, prepared) => self.start(engine, *start, prepared),
+            Command::Start(start, prepared) => self.start(engine, start, prepared),
             Command::Signal(control) => {
                 self.signalled(engine, &control);
                 if let Some(control) = Arc::into_inner(control) {
@@ -249,7 +250,7 @@ impl Load {
     /// Whether nothing moved for as long as the idle timeout. A large piece of a request's body may
     /// be long on its way after libcurl has taken it: libcurl knows.
     fn has_been_idle(&mut self, now: Instant) -> bool {
-        if !self.idle_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.idle_deadline().is_none_or(|deadline| deadline > now) {
             return false;
         }
         let Stage::Transferring(easy) = &mut self.stage else {
@@ -281,7 +282,7 @@ impl Loader {
     fn start(
         &mut self,
         engine: &mut Engine,
-        start: LoadStart,
+        start: Box<LoadStart>,
         prepared: Option<Prepared<Exchange>>,
     ) {
         let control = Arc::clone(&start.control);
@@ -702,15 +703,17 @@ impl Loader {
     fn hand_over(
         &mut self,
         result: Result<Vec<u8>, Failure>,
-        start: LoadStart,
+        start: Box<LoadStart>,
         request: Arc<RequestValue>,
         answer: Option<Arc<RequestValue>>,
-        exchange: Option<Exchange>,
+        mut exchange: Option<Ended<Exchange>>,
         prepared: Option<Prepared<Exchange>>,
     ) {
         let client = Arc::clone(&start.client);
         // What a callback announced since the last look must not be forgotten with the exchange.
-        let announced = exchange.as_ref().is_some_and(|exchange| exchange.announce);
+        let announced = exchange
+            .as_mut()
+            .is_some_and(|exchange| exchange.transfer().announce);
         let spent = Spent {
             _start: start,
             _request: Some(request),
@@ -718,10 +721,13 @@ impl Loader {
             _exchange: exchange,
             _prepared: prepared,
         };
-        let post = client.finished(result, spent).unwrap_or_else(|spent| {
-            self.graveyard.push(Box::new(spent));
-            false
-        });
+        let post = match client.finished(result, spent) {
+            Finished::Taken(post) => post,
+            Finished::Late(spent) => {
+                self.graveyard.push(Box::new(spent));
+                false
+            }
+        };
         if post || announced {
             self.ready.push(client.operation());
         } else {

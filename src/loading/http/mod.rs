@@ -16,14 +16,14 @@ use std::sync::Arc;
 
 use super::client::LoadStart;
 use super::request::RequestValue;
-use crate::engine::easy::Prepared;
+use crate::engine::easy::{Ended, Prepared};
 
 /// What is left of a load that ended. It may hold the last reference to something of the program's
 /// (a body with a deallocator, a queue with an executor), so it is not let go on the loop.
 pub struct Spent {
-    _start: LoadStart,
+    _start: Box<LoadStart>,
     _request: Option<Arc<RequestValue>>,
     _answer: Option<Arc<RequestValue>>,
-    _exchange: Option<exchange::Exchange>,
+    _exchange: Option<Ended<exchange::Exchange>>,
     _prepared: Option<Prepared<exchange::Exchange>>,
 }
