@@ -262,7 +262,10 @@ TEST_EACH(broken, struct broken_row, broken_rows)
 TEST(cut)
 {
     const char *raw = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\n";
-    static const unsigned char gzip[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x01, 9, 0, 0xf6, 0xff, 'a'};
+    /* The beginning of nine bytes. */
+    static const unsigned char gzip[] = {
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x01, 9, 0, 0xf6, 0xff, 'a',
+    };
     const char *url = fault_url(test_format("/raw?bytes=%s%s", escaped(raw),
                                             escaped_bytes(gzip, sizeof gzip)));
     struct recorder *recorder = recorder_new();
@@ -279,7 +282,8 @@ TEST(cut)
 /* More codings than anybody uses are an attack. */
 TEST(too_many)
 {
-    const char *url = fault_url("/encoded?coding=gzip,gzip,gzip,gzip,gzip,gzip,gzip,gzip,gzip,gzip");
+    const char *url =
+        fault_url("/encoded?coding=gzip,gzip,gzip,gzip,gzip,gzip,gzip,gzip,gzip,gzip");
     nsurlsession_t *session = session_for(NULL);
     CHECK_EQ_INT(get(session, url)->completion->error_code,
                  NSURLSESSION_ERROR_CANNOT_DECODE_RAW_DATA);

@@ -1,4 +1,4 @@
-/* HTTP as it is on the wire: requests as they arrive, responses as they are delivered, connections. */
+/* HTTP: requests as they arrive, responses as they are delivered, and connections. */
 #include "load.h"
 
 /* ---- Methods ------------------------------------------------------------------------------- */
@@ -291,7 +291,8 @@ TEST(additional_fields)
     /* They are not part of the task's request. */
     struct load *plain = get(session, fault_url("/echo"));
     nsurlsession_request_t *request = nsurlsession_task_current_request(plain->task);
-    CHECK_EQ_STR(text_of(nsurlsession_request_value_for_http_header_field(request, "X-Only")), NULL);
+    CHECK_EQ_STR(text_of(nsurlsession_request_value_for_http_header_field(request, "X-Only")),
+                 NULL);
     nsurlsession_release(request);
     /* A redirect within the origin keeps both kinds, and the request still wins. */
     const char *echo = load_text(session, request_for("GET", fault_url("/redirect?to=/echo"),
@@ -323,7 +324,8 @@ TEST(cache_policies)
 static void check_upload(nsurlsession_t *session, const char *url, size_t length)
 {
     const uint8_t *bytes = pattern_bytes(length);
-    struct load *upload = load_start(session, with_body(request_for("PUT", url, NULL), bytes, length));
+    nsurlsession_request_t *request = with_body(request_for("PUT", url, NULL), bytes, length);
+    struct load *upload = load_start(session, request);
     CHECK_EQ_INT(nsurlsession_task_count_of_bytes_expected_to_send(upload->task), length);
     const char *reply = load_body(upload, 200);
     if (strstr(url, "/sink"))
@@ -357,7 +359,7 @@ TEST_HEAVY(body_of_64_mib, "64 MiB through valgrind")
     session_end(session);
 }
 
-/* RFC 9110, 10.1.1: without Expect nothing waits for 100 Continue, which this server never sends. */
+/* RFC 9110, 10.1.1: without Expect nothing waits for 100 Continue, which never comes here. */
 TEST(no_expectation)
 {
     nsurlsession_t *session = session_for(NULL);
@@ -437,8 +439,10 @@ TEST(early_to_a_delegate)
 
 TEST(statuses)
 {
-    static const int statuses[] = {200, 201, 202, 203, 206, 226, 299, 300, 400, 401, 403, 404, 407,
-                                   410, 418, 421, 425, 429, 451, 499, 500, 501, 502, 503, 504, 511, 599};
+    static const int statuses[] = {
+        200, 201, 202, 203, 206, 226, 299, 300, 400, 401, 403, 404, 407, 410,
+        418, 421, 425, 429, 451, 499, 500, 501, 502, 503, 504, 511, 599,
+    };
     nsurlsession_t *session = session_for(NULL);
     for (size_t index = 0; index < sizeof statuses / sizeof statuses[0]; index++) {
         int status = statuses[index];
@@ -479,7 +483,8 @@ TEST(repeated_fields)
     struct load *answer = get(
         session,
         fault_url("/status?code=200&header=X-List:%20a&header=Set-Cookie:%20a=1;%20Path=/"
-                  "&header=x-list:b,%20c&header=X-Empty:&header=set-cookie:%20b=2&header=X-LIST:%20"));
+                  "&header=x-list:b,%20c&header=X-Empty:&header=set-cookie:%20b=2"
+                  "&header=X-LIST:%20"));
     load_body(answer, 200);
     CHECK_EQ_STR(load_field(answer, "X-List"), "a, b, c, ");
     CHECK_EQ_STR(load_field(answer, "set-cookie"), "a=1; Path=/, b=2");
@@ -520,14 +525,16 @@ struct raw_row {
 static const struct raw_row raw_rows[] = {
     {"until_the_end", "GET", "HTTP/1.1 200 OK\r\nX: 1\r\n\r\nhello", 200, "hello", -1, "1"},
     {"http_1_0", "GET", "HTTP/1.0 200 OK\r\n\r\nhello", 200, "hello", -1, NULL},
-    {"http_1_0_length", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, "hi", 2, NULL},
+    {"http_1_0_length", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, "hi", 2,
+     NULL},
     {"line_feeds", "GET", "HTTP/1.1 200 OK\nX: 1\nContent-Length: 2\n\nhi", 200, "hi", 2, "1"},
     {"no_reason", "GET", "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", 200, "hi", 2, NULL},
     {"white_space", "GET", "HTTP/1.1 200 OK\r\nX:\t 1 \t \r\nContent-Length:2\r\n\r\nhi", 200, "hi",
      2, "1"},
     {"latin_1", "GET", "HTTP/1.1 200 OK\r\nX: gr\xfcn\r\nContent-Length: 0\r\n\r\n", 200, "", 0,
      "grün"},
-    {"utf_8", "GET", "HTTP/1.1 200 OK\r\nX: grün\r\nContent-Length: 0\r\n\r\n", 200, "", 0, "grün"},
+    {"utf_8", "GET", "HTTP/1.1 200 OK\r\nX: grün\r\nContent-Length: 0\r\n\r\n", 200, "", 0,
+     "grün"},
     /* RFC 9112, 5.2: a user agent replaces each line folding with spaces. */
     {"folded", "GET", "HTTP/1.1 200 OK\r\nX: a\r\n b: c\r\nContent-Length: 0\r\n\r\n", 200, "", 0,
      "a b: c"},
@@ -542,7 +549,8 @@ static const struct raw_row raw_rows[] = {
      NULL},
     /* RFC 9112, 6.3, rule 3: Transfer-Encoding overrides Content-Length. */
     {"chunked_with_length", "GET",
-     "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+     "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "5\r\nhello\r\n0\r\n\r\n",
      200, "hello", -1, NULL},
     {"chunk_extensions", "GET",
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -644,7 +652,8 @@ TEST(trailers)
 {
     nsurlsession_t *session = session_for(NULL);
     struct load *answer = get(
-        session, fault_url("/trailers?size=1000&trailer=X-Trailer:%201&trailer=Content-Type:%20x/y"));
+        session,
+        fault_url("/trailers?size=1000&trailer=X-Trailer:%201&trailer=Content-Type:%20x/y"));
     load_body(answer, 200);
     CHECK_EQ_BYTES(answer->completion->body, answer->completion->body_length, pattern_bytes(1000),
                    1000);
@@ -838,7 +847,7 @@ struct retry_row {
     bool retried;
 };
 
-/* RFC 9110, 9.2.2: a client should not automatically retry a request with a non-idempotent method. */
+/* RFC 9110, 9.2.2: what is not idempotent should not be sent again without being told to. */
 static const struct retry_row retry_rows[] = {
     {"get", "GET", NULL, true},
     {"head", "HEAD", NULL, true},

@@ -863,9 +863,9 @@ const char *NSURLSESSION_NULLABLE nsurlsession_string_utf8_string(
 /* ---- NSArray --------------------------------------------------------------------------------- */
 
 /**
- * +[NSArray arrayWithObjects:count:]. An array of `count` objects, each of which it retains,
- * except that dictionaries are copied. The caller releases it. NULL where objects should be, or
- * collections nested more than 64 deep: NULL.
+ * +[NSArray arrayWithObjects:count:]. An array of `count` objects, each of which it retains; of
+ * dictionaries it stores copies, which cannot be changed any more. The caller releases it. NULL
+ * where objects should be, or collections nested more than 64 deep: NULL.
  */
 nsurlsession_array_t *NSURLSESSION_NULLABLE nsurlsession_array_with_objects_count(
     const void *NSURLSESSION_NULLABLE const *NSURLSESSION_NULLABLE objects, size_t count);
@@ -891,8 +891,9 @@ nsurlsession_dictionary_t *NSURLSESSION_NULLABLE nsurlsession_dictionary_new(voi
 
 /**
  * -[NSMutableDictionary setObject:forKey:]. Sets the object of a key, which is copied; the object
- * is retained, except that a dictionary is copied. NULL for any of the three, a key that is not
- * UTF-8, or collections nested more than 64 deep: nothing happens.
+ * is retained; of a dictionary a copy is stored, which cannot be changed any more. NULL for any of
+ * the three, a key that is not UTF-8, a dictionary that came out of a collection, or collections
+ * nested more than 64 deep: nothing happens, and that is logged.
  */
 void nsurlsession_dictionary_set_object_for_key(
     nsurlsession_dictionary_t *NSURLSESSION_NULLABLE dictionary,

@@ -8,8 +8,8 @@ use super::types::nsurlsession_array_t;
 use crate::foundation::array::Array;
 
 /// +[NSArray arrayWithObjects:count:]. An array of `count` objects, each of which it retains; of
-/// dictionaries it stores copies, which cannot be changed any more. The caller releases it. NULL where objects should be, or
-/// collections nested more than 64 deep: NULL.
+/// dictionaries it stores copies, which cannot be changed any more. The caller releases it. NULL
+/// where objects should be, or collections nested more than 64 deep: NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_array_with_objects_count(
     objects: *const *const c_void,

@@ -99,10 +99,8 @@ pub unsafe extern "C" fn nsurlsession_delegate_queue(
 pub unsafe extern "C" fn nsurlsession_delegate(session: *const nsurlsession_t) -> *mut c_void {
     const NAME: &str = "nsurlsession_delegate";
     guarded(NAME, std::ptr::null_mut(), || {
-        let delegate = borrowed(session, NAME).and_then(|session| session.delegate());
-        delegate.map_or(std::ptr::null_mut(), |delegate| {
-            std::ptr::with_exposed_provenance_mut(delegate.context())
-        })
+        let context = borrowed(session, NAME).and_then(|session| session.delegate_context());
+        context.map_or(std::ptr::null_mut(), std::ptr::with_exposed_provenance_mut)
     })
 }
 
@@ -261,7 +259,10 @@ fn make(
             return std::ptr::null_mut();
         };
         let request = request().unwrap_or_default();
-        handed_out(session.data_task(request, handler))
+        let task = session.data_task(request, handler);
+        let handle = handed_out(Arc::clone(&task));
+        session.announce(&task);
+        handle
     })
 }
 

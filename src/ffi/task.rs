@@ -92,9 +92,8 @@ pub unsafe extern "C" fn nsurlsession_task_delegate(
         "nsurlsession_task_delegate",
         std::ptr::null_mut(),
         |task| {
-            task.delegate().map_or(std::ptr::null_mut(), |delegate| {
-                std::ptr::with_exposed_provenance_mut(delegate.context())
-            })
+            let context = task.delegate_context();
+            context.map_or(std::ptr::null_mut(), std::ptr::with_exposed_provenance_mut)
         },
     )
 }

@@ -251,7 +251,7 @@ impl Queue {
 
     /// Runs operations on this thread until `stop` or the deadline.
     pub fn run(self: &Arc<Self>, deadline: Option<Instant>) -> RunResult {
-        if !self.is_run_here() {
+        if !self.is_run_here() || self.is_run_by_this_thread() {
             return RunResult::NotHere;
         }
         let mut state = self.state.locked();
@@ -311,7 +311,7 @@ impl Queue {
     /// Waits until nothing is left to run. Comes back at once, with false, when this thread is the
     /// one that would have to run it.
     pub fn wait_until_all_operations_are_finished(self: &Arc<Self>) -> bool {
-        if CURRENT.with_borrow(|queues| queues.iter().any(|queue| Arc::ptr_eq(queue, self))) {
+        if self.is_run_by_this_thread() {
             return false;
         }
         let runs_here = self.is_run_here();
@@ -327,6 +327,18 @@ impl Queue {
             }
             state = self.wait_for_others(state);
         }
+    }
+
+    /// Whether this call comes from inside an operation of the queue.
+    fn is_run_by_this_thread(&self) -> bool {
+        let is_this = |queue: &Arc<Queue>| std::ptr::eq(&**queue, self);
+        CURRENT.with_borrow(|queues| queues.iter().any(is_this))
+    }
+
+    /// Whether what runs an operation of this queue should look at it again before it goes on: it
+    /// may have been suspended or stopped.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 
     fn is_run_here(&self) -> bool {

@@ -132,8 +132,22 @@ impl Session {
         &self.queue
     }
 
+    /// For the delegate queue: elsewhere it might come to be the last reference.
     pub fn delegate(&self) -> Option<Arc<dyn Delegate>> {
         self.state.locked().delegate.clone()
+    }
+
+    /// What the program knows the delegate by.
+    pub fn delegate_context(&self) -> Option<usize> {
+        let state = self.state.locked();
+        state.delegate.as_ref().map(|delegate| delegate.context())
+    }
+
+    /// Whether the delegate is to get a message.
+    pub fn delegate_implements(&self, method: Method) -> bool {
+        let state = self.state.locked();
+        let delegate = state.delegate.as_ref();
+        delegate.is_some_and(|delegate| delegate.implements(method))
     }
 
     pub fn session_description(&self) -> Option<String> {
@@ -155,19 +169,25 @@ impl Session {
         state.next_identifier += 1;
         let refused = state.life != Life::Valid;
         let task = Task::new(identifier, Arc::clone(self), request, handler, refused);
-        let mut delegate = None;
         if !refused {
             state.tasks.insert(identifier, Arc::clone(&task));
             state.live += 1;
-            delegate = state.delegate.clone();
         }
-        drop(state);
+        task
+    }
+
+    /// Tells the delegate of a new task, on the thread that made it, once its caller holds it.
+    pub fn announce(self: &Arc<Self>, task: &Arc<Task>) {
+        let delegate = if task.is_refused() {
+            None
+        } else {
+            self.delegate()
+        };
         if let Some(delegate) =
             delegate.filter(|delegate| delegate.implements(Method::DidCreateTask))
         {
-            delegate.did_create_task(self, &task);
+            delegate.did_create_task(self, task);
         }
-        task
     }
 
     /// Tasks that are not completed, in the order in which they were made.

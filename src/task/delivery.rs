@@ -99,6 +99,9 @@ impl Operation for Task {
                 Some(Event::Data) => self.deliver_data(),
                 Some(Event::Complete) => return self.deliver_completion(),
             }
+            if self.session.queue().is_interrupted() {
+                break;
+            }
         }
         let queue = Arc::clone(self.session.queue());
         queue.post(self);

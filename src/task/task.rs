@@ -106,6 +106,11 @@ impl Task {
         self.identifier
     }
 
+    /// The session took no new tasks any more when this one was made.
+    pub fn is_refused(&self) -> bool {
+        self.refused
+    }
+
     pub fn is_of_this_process(&self) -> bool {
         self.session.is_of_this_process()
     }
@@ -130,8 +135,10 @@ impl Task {
         self.state.locked().machine.state()
     }
 
-    pub fn delegate(&self) -> Option<Arc<dyn Delegate>> {
-        self.state.locked().delegate.clone()
+    /// What the program knows the task's own delegate by.
+    pub fn delegate_context(&self) -> Option<usize> {
+        let state = self.state.locked();
+        state.delegate.as_ref().map(|delegate| delegate.context())
     }
 
     /// Sets the task's own delegate; handed back when it is too late for that.
@@ -228,8 +235,9 @@ impl Task {
 
     /// Cancels a task that was never resumed and that nobody can reach any more.
     pub fn cancel_if_unreachable(self: &Arc<Self>) {
+        // A session knows its tasks and hands them out, but not one that it refused.
         let unreachable = !self.header.is_external()
-            && !self.session.is_external()
+            && (self.refused || !self.session.is_external())
             && !self.state.locked().machine.was_started();
         if unreachable {
             self.cancel();
@@ -277,9 +285,10 @@ impl Task {
         self.post_if(post);
     }
 
-    /// The delegate that is to get a message: the task's own if it implements it, else the session's.
+    /// The delegate that is to get a message: the task's own if it implements it, else the
+    /// session's. For the delegate queue: elsewhere it might come to be the last reference.
     pub(super) fn delegate_for(&self, method: Method) -> Option<Arc<dyn Delegate>> {
-        let own = self.delegate();
+        let own = self.state.locked().delegate.clone();
         own.filter(|delegate| delegate.implements(method))
             .or_else(|| {
                 let of_session = if self.refused {
@@ -289,6 +298,16 @@ impl Task {
                 };
                 of_session.filter(|delegate| delegate.implements(method))
             })
+    }
+
+    /// Whether some delegate is to get a message.
+    fn asks_for(&self, method: Method) -> bool {
+        let state = self.state.locked();
+        let own = state.delegate.as_ref();
+        own.is_some_and(|delegate| delegate.implements(method)) || {
+            drop(state);
+            !self.refused && self.session.delegate_implements(method)
+        }
     }
 
     /// An answer came: what waited for it may go on.
@@ -332,7 +351,7 @@ impl LoadClient for Task {
         response: &Arc<Response>,
         proposed: &Arc<RequestValue>,
     ) -> (Redirecting, bool) {
-        if self.delegate_for(Method::WillPerformRedirection).is_none() {
+        if !self.asks_for(Method::WillPerformRedirection) {
             return (Redirecting::Follow, false);
         }
         let event = Event::Redirect(Arc::clone(response), Arc::clone(proposed));
@@ -354,7 +373,7 @@ impl LoadClient for Task {
             return false;
         }
         *self.reader.locked() = Some(BodyReader::new(Arc::clone(&self.control.pipe), decoder));
-        let asks = self.delegate_for(Method::DidReceiveResponse).is_some();
+        let asks = self.asks_for(Method::DidReceiveResponse);
         let mut state = self.state.locked();
         state.response = Some(Arc::clone(&response));
         asks && state.push(Event::Response(response))
