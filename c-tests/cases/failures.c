@@ -660,18 +660,20 @@ TEST_EACH(timeout, struct timeout_row, timeout_rows)
     if (row->body > 0)
         with_body(request, pattern_bytes(row->body), row->body);
 
+    /* Long enough for what comes before the stall. */
+    double seconds = stretched(0.25);
     nsurlsession_t *session = session_for(NULL);
     double start = monotonic_seconds();
     struct load *expired =
-        load_start(session, with_timeout(nsurlsession_copy(request), 0.25));
-    check_timeout(expired, url, "request", 0.25, start);
+        load_start(session, with_timeout(nsurlsession_copy(request), seconds));
+    check_timeout(expired, url, "request", seconds, start);
     CHECK_EQ_INT(expired->response != NULL, row->log != NULL);
     session_end(session);
 
     /* The same from the configuration, and by the whole load's timer. */
     struct expected expected = {-1001, url, CURL_NONE, NULL, 0};
     nsurlsession_configuration_t *configuration = configuration_new();
-    nsurlsession_configuration_set_timeout_interval_for_request(configuration, 0.25);
+    nsurlsession_configuration_set_timeout_interval_for_request(configuration, seconds);
     check_delegate(configuration, request, row->log, &expected);
     nsurlsession_release(configuration);
 
@@ -692,6 +694,21 @@ TEST(timeout_fractions)
         session, with_timeout(request_for("GET", fault_url("/stall?at=accept"), NULL), 0.95));
     struct load *shorter = load_start(
         session, with_timeout(request_for("GET", fault_url("/stall?at=accept"), NULL), 0.15));
+    load_wait(shorter);
+    CHECK(!latch_is_open(&longer->completion->done));
+    load_wait(longer);
+    session_end(session);
+}
+
+/* However much has come, it is the time since then that counts, once. */
+TEST(timeout_after_data)
+{
+    nsurlsession_t *session = session_for(NULL);
+    struct load *longer = load_start(
+        session, with_timeout(request_for("GET", fault_url("/stall?at=accept"), NULL), 1.1));
+    struct load *shorter = load_start(
+        session,
+        with_timeout(request_for("GET", fault_url("/stall?at=body&sends=10"), NULL), 0.6));
     load_wait(shorter);
     CHECK(!latch_is_open(&longer->completion->done));
     load_wait(longer);
@@ -752,12 +769,12 @@ TEST(timeout_not_while_suspended)
 {
     nsurlsession_t *session = session_for(NULL);
     const char *name = unique_name();
-    struct load *suspended = load_start(
-        session, with_timeout(request_for("GET", fault_url(test_format(
-                                              "/holdbody?name=%s&size=20", name)), NULL), 0.3));
+    const char *url = fault_url(test_format("/holdbody?name=%s&size=20", name));
+    struct load *suspended =
+        load_start(session, with_timeout(request_for("GET", url, NULL), stretched(0.3)));
     EVENTUALLY(nsurlsession_task_count_of_bytes_received(suspended->task) == 10);
     nsurlsession_task_suspend(suspended->task);
-    wait_for_another_timer(0.9);
+    wait_for_another_timer(stretched(0.9));
     CHECK(!latch_is_open(&suspended->completion->done));
     control(test_format("/release?name=%s", name));
     nsurlsession_task_resume(suspended->task);
@@ -785,8 +802,8 @@ TEST(timeout_not_while_queued)
     struct load *first = load_start(
         session, request_for("GET", fault_url(test_format("/hold?name=%s", name)), NULL));
     struct load *second = load_start(
-        session, with_timeout(request_for("GET", fault_url("/body?size=1"), NULL), 0.3));
-    wait_for_another_timer(0.9);
+        session, with_timeout(request_for("GET", fault_url("/body?size=1"), NULL), stretched(0.3)));
+    wait_for_another_timer(stretched(0.9));
     CHECK(!latch_is_open(&second->completion->done));
     control(test_format("/release?name=%s", name));
     load_body(first, 200);
@@ -842,12 +859,13 @@ TEST_EACH(timeout_not_while_asked, struct held_row, held_rows)
     const char *path = strchr(row->path, '%')
                            ? test_format("%.*s%s", (int)strcspn(row->path, "%"), row->path, name)
                            : row->path;
-    nsurlsession_request_t *request = with_timeout(request_for("GET", fault_url(path), NULL), 0.3);
+    nsurlsession_request_t *request =
+        with_timeout(request_for("GET", fault_url(path), NULL), stretched(0.3));
     nsurlsession_task_t *task = nsurlsession_data_task_with_request(session, request);
     nsurlsession_release(request);
     nsurlsession_task_resume(task);
     recorder_wait(recorder, row->at, 1);
-    wait_for_another_timer(0.9);
+    wait_for_another_timer(stretched(0.9));
     CHECK_EQ_INT(nsurlsession_task_state(task), NSURLSESSION_TASK_STATE_RUNNING);
     control(test_format("/release?name=%s", name));
     recorder_answer(recorder, true);
@@ -861,7 +879,7 @@ static void wait_inside(struct recorder *recorder, const struct call *call)
 {
     (void)recorder;
     (void)call;
-    wait_for_another_timer(0.9);
+    wait_for_another_timer(stretched(0.9));
 }
 
 /* Nor while the delegate is at work on what came: the server is held back by that. */
@@ -872,7 +890,7 @@ TEST(timeout_not_while_delivering)
     recorder_script(recorder, {CALLBACK_DATA, 1, ACTION_NONE, false, wait_inside});
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
     nsurlsession_request_t *request =
-        with_timeout(request_for("GET", fault_url("/body?size=4m"), NULL), 0.3);
+        with_timeout(request_for("GET", fault_url("/body?size=4m"), NULL), stretched(0.3));
     nsurlsession_task_t *task = nsurlsession_data_task_with_request(session, request);
     nsurlsession_release(request);
     nsurlsession_task_resume(task);

@@ -712,7 +712,8 @@ TEST(timeouts_survive)
 {
     nsurlsession_t *session = session_for(NULL);
     const char *url = redirect_url(302, redirect_url(302, "/stall?at=accept"));
-    struct load *stalled = load(session, with_timeout(request_for("GET", url, NULL), 0.3));
+    struct load *stalled =
+        load(session, with_timeout(request_for("GET", url, NULL), stretched(0.3)));
     CHECK_EQ_STR(timeout_kind(stalled), "request");
     CHECK_EQ_STR(text_at(nsurlsession_error_user_info(stalled->error),
                          NSURLSESSION_ERROR_FAILING_URL_STRING_ERROR_KEY),

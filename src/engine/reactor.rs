@@ -107,6 +107,8 @@ pub fn start<W: World>() -> std::io::Result<Remote<W::Command>> {
             world: W::new(),
             commands: receiver,
             wake,
+            spare: Vec::new(),
+            finished: Vec::new(),
         }
         .run(user)
     })?;
@@ -237,6 +239,9 @@ struct Reactor<W: World> {
     world: W,
     commands: Receiver<W::Command>,
     wake: Arc<Wake>,
+    /// Kept to be filled again.
+    spare: Vec<MultiId>,
+    finished: Vec<(usize, u32)>,
 }
 
 impl<W: World> Reactor<W> {
@@ -305,9 +310,10 @@ impl<W: World> Reactor<W> {
         // Twice, for what comes of it at once; then sockets and commands have their turn too.
         for _ in 0..2 {
             let mut touched = std::mem::take(&mut self.engine.touched);
+            std::mem::swap(&mut self.engine.touched, &mut self.spare);
             touched.sort_unstable();
             touched.dedup();
-            for id in touched {
+            for id in touched.drain(..) {
                 if self.engine.sync_deadline(id)
                     && let Some(entry) = self.engine.multis.get(id)
                 {
@@ -316,6 +322,7 @@ impl<W: World> Reactor<W> {
                 }
                 self.take_finished(id);
             }
+            self.spare = touched;
         }
     }
 
@@ -329,12 +336,13 @@ impl<W: World> Reactor<W> {
             return;
         };
         // Collected first: handling a result removes handles from what is being read.
-        let mut finished = Vec::new();
+        let mut finished = std::mem::take(&mut self.finished);
         multi.take_finished(|key, code| finished.push((key, code)));
-        for (key, code) in finished {
+        for (key, code) in finished.drain(..) {
             easy::note_activity();
             self.guarded(|world, engine| world.finished(engine, key, code));
         }
+        self.finished = finished;
     }
 
     fn sleep(&mut self, events: &mut [EpollEvent], busy: bool) -> usize {

@@ -17,9 +17,19 @@ use crate::foundation::string::{Text, c_string};
 #[derive(Clone, Debug, Default)]
 pub struct ReceivedFields {
     bytes: Vec<u8>,
-    /// Where each field's name begins, where its value begins, and where that ends.
-    fields: Vec<[u32; 3]>,
+    /// Where each field's name begins and ends, and where its value does.
+    fields: Vec<[u32; 4]>,
+    /// The first field of each name in `LOOKED_FOR`.
+    known: [Option<u32>; LOOKED_FOR.len()],
 }
+
+/// Fields that every response is asked for.
+const LOOKED_FOR: [&str; 4] = [
+    "Content-Length",
+    "Content-Encoding",
+    "Transfer-Encoding",
+    "Location",
+];
 
 impl ReceivedFields {
     /// Takes one field line without its line break. Lines that are no field are left out.
@@ -27,35 +37,50 @@ impl ReceivedFields {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             return;
         };
-        if self.fields.is_empty() {
+        if self.fields.capacity() == 0 {
             // Room for an ordinary head, so that it need not be moved while it grows.
             self.bytes.reserve(512);
             self.fields.reserve(16);
         }
-        let value = line[colon + 1..].trim_ascii();
+        let name = &line[..colon];
+        for (place, known) in self.known.iter_mut().zip(LOOKED_FOR) {
+            if known.len() == colon
+                && place.is_none()
+                && name.eq_ignore_ascii_case(known.as_bytes())
+            {
+                *place = Some(self.fields.len() as u32);
+            }
+        }
+        let value = line[colon + 1..].trim_ascii_start();
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&line[..colon]);
-        let middle = self.bytes.len();
-        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(line);
+        let end = start + line.len();
         // libcurl refuses heads of more than a few hundred kilobytes long before this overflows.
-        self.fields
-            .push([start, middle, self.bytes.len()].map(|at| at as u32));
+        let places = [start, start + colon, end - value.len(), end];
+        self.fields.push(places.map(|at| at as u32));
     }
 
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
+        self.known = [None; LOOKED_FOR.len()];
+    }
+
+    fn field(&self, places: &[u32; 4]) -> (&[u8], &[u8]) {
+        let [start, colon, value, end] = places.map(|at| at as usize);
+        (&self.bytes[start..colon], &self.bytes[value..end])
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| {
-            let [start, middle, end] = field.map(|at| at as usize);
-            (&self.bytes[start..middle], &self.bytes[middle..end])
-        })
+        self.fields.iter().map(|places| self.field(places))
     }
 
     /// The first field of that name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
+        if let Some(known) = LOOKED_FOR.iter().position(|known| *known == name) {
+            let place = self.known[known]? as usize;
+            return self.fields.get(place).map(|places| self.field(places).1);
+        }
         self.iter()
             .find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)

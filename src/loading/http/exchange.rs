@@ -25,9 +25,10 @@ pub fn take_pressing() -> bool {
     PRESSING.take()
 }
 
-/// The loads of this loop for which something is to be done; each may be named more than once.
-pub fn take_attention() -> Vec<usize> {
-    ATTENTION.take()
+/// Moves the loads of this loop for which something is to be done; each may be named more than once.
+pub fn take_attention(into: &mut Vec<usize>) {
+    into.clear();
+    ATTENTION.with_borrow_mut(|attention| into.append(attention));
 }
 
 /// How much of a redirect's own body is kept while it is not known whether anybody wants it.
@@ -165,7 +166,11 @@ impl Exchange {
     /// This is the response that the task gets.
     fn accept(&mut self, response: Arc<Response>) -> Flow {
         self.phase = Phase::Body;
-        let coding = response.fields().joined("Content-Encoding");
+        let fields = response.fields();
+        let coding = match fields.get("Content-Encoding") {
+            Some(_) => fields.joined("Content-Encoding"),
+            None => None,
+        };
         let decoder = match coding
             .as_deref()
             .map(Decoder::for_content_encoding)

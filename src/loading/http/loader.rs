@@ -100,6 +100,8 @@ pub struct Loader {
     ready: Vec<(Arc<Queue>, Arc<dyn Operation>)>,
     /// For how many turns it has been waiting for more to come.
     turns_waited: u32,
+    /// Kept to be filled again.
+    attention: Vec<usize>,
     /// Loads whose turn has come.
     admitted: Vec<usize>,
     /// What may be of the program's, and is not to be let go on this thread.
@@ -117,6 +119,7 @@ impl World for Loader {
             sessions: Slab::new(),
             ready: Vec::new(),
             turns_waited: 0,
+            attention: Vec::new(),
             admitted: Vec::new(),
             graveyard: Vec::new(),
             current: None,
@@ -192,18 +195,20 @@ impl World for Loader {
             self.current = None;
         }
         // A redirect whose body has not ended by now is not waited for.
+        let mut attention = std::mem::take(&mut self.attention);
         loop {
-            let attention = exchange::take_attention();
+            exchange::take_attention(&mut attention);
             if attention.is_empty() {
                 break;
             }
-            for key in attention {
-                self.current = Some(key);
-                self.attend(engine, key);
-                self.hurry(engine, key);
+            for key in &attention {
+                self.current = Some(*key);
+                self.attend(engine, *key);
+                self.hurry(engine, *key);
                 self.current = None;
             }
         }
+        self.attention = attention;
         if !self.graveyard.is_empty() {
             let burial = Burial(Mutex::new(std::mem::take(&mut self.graveyard)));
             Pool::shared().submit_patiently(Arc::new(burial));
@@ -756,18 +761,20 @@ impl Loader {
 
     /// Posts what the turn brought: at once for each queue, so that it is woken once.
     fn post(&mut self) {
-        let mut ready = std::mem::take(&mut self.ready).into_iter().peekable();
+        let mut waiting = std::mem::take(&mut self.ready);
+        let mut ready = waiting.drain(..).peekable();
         while let Some((queue, operation)) = ready.next() {
-            let mut operations = vec![operation];
-            while let Some((_, operation)) = ready.next_if(|(other, _)| Arc::ptr_eq(other, &queue))
-            {
-                operations.push(operation);
-            }
-            queue.post_all(operations.into_iter());
+            let same = |other: &(Arc<Queue>, _)| Arc::ptr_eq(&other.0, &queue);
+            let mut first = Some(operation);
+            queue.post_all(std::iter::from_fn(|| {
+                first.take().or_else(|| Some(ready.next_if(same)?.1))
+            }));
             if let Some(queue) = Arc::into_inner(queue) {
                 self.graveyard.push(Box::new(queue));
             }
         }
+        drop(ready);
+        self.ready = waiting;
     }
 }
 
