@@ -7,13 +7,16 @@ use curl_sys::{CURL, CURLINFO, CURLMoption, CURLoption};
 pub const OPTION_PROTOCOLS_STR: CURLoption = 10_000 + 318;
 pub const OPTION_QUICK_EXIT: CURLoption = 322;
 pub const OPTION_SEEKFUNCTION: CURLoption = 20_000 + 167;
+pub const OPTION_PREREQFUNCTION: CURLoption = 20_000 + 312;
+pub const OPTION_PREREQDATA: CURLoption = 10_000 + 313;
+/// `CURL_PREREQFUNC_ABORT`
+pub const PREREQ_ABORT: c_int = 1;
 pub const MULTI_OPTION_PIPELINING: CURLMoption = 3;
 pub const MULTI_OPTION_QUICK_EXIT: CURLMoption = 21;
 /// `CURLPIPE_MULTIPLEX`
 pub const PIPE_MULTIPLEX: c_long = 2;
-/// Bytes of the request's body that were sent, and of the response's that were received.
+/// Bytes of the request's body that were sent.
 pub const INFO_SIZE_UPLOAD: CURLINFO = 0x0060_0000 + 7;
-pub const INFO_SIZE_DOWNLOAD: CURLINFO = 0x0060_0000 + 8;
 /// `CURLPAUSE_RECV`
 pub const PAUSE_RECV: c_int = 1;
 /// `CURLPAUSE_SEND`

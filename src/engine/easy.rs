@@ -35,6 +35,9 @@ pub enum Supply {
 /// Receives what libcurl reads and gives what it sends. Called on the loop thread, while libcurl
 /// is working: it must not call libcurl.
 pub trait Transfer {
+    /// The request is about to be sent, once more if the connection was lost before an answer came.
+    /// False when that must not happen. Asked only after `ask_before_sending`.
+    fn starts(&mut self) -> bool;
     /// A line of a response's head, with its line break.
     fn header(&mut self, line: &[u8]) -> Flow;
     /// A piece of the body. Never called with an empty one.
@@ -124,6 +127,16 @@ impl<T: Transfer> Easy<T> {
     fn state(&self) -> &State<T> {
         // SAFETY: the box lives as long as this handle, and only its cells change.
         unsafe { self.state.as_ref() }
+    }
+
+    /// Makes the handle ask before it sends the request, each time.
+    pub fn ask_before_sending(&self) {
+        let data = self.state.as_ptr().cast_const();
+        self.set_pointer(
+            curl::OPTION_PREREQFUNCTION,
+            prerequest_callback::<T> as *const c_void,
+        );
+        self.set_pointer(curl::OPTION_PREREQDATA, data.cast());
     }
 
     /// Makes the handle ask for a request body.
@@ -444,6 +457,22 @@ extern "C" fn read_callback<T: Transfer>(
         match transfer.read(buffer) {
             Supply::Bytes(count) => count.min(length),
             Supply::Pause => curl::READ_PAUSE,
+        }
+    })
+}
+
+extern "C" fn prerequest_callback<T: Transfer>(
+    data: *mut c_void,
+    _remote: *mut c_char,
+    _local: *mut c_char,
+    _remote_port: c_int,
+    _local_port: c_int,
+) -> c_int {
+    enter::<T, c_int>(data, curl::PREREQ_ABORT, |_, transfer| {
+        if transfer.starts() {
+            0
+        } else {
+            curl::PREREQ_ABORT
         }
     })
 }

@@ -99,6 +99,9 @@ pub const DRAINED: u32 = 4;
 /// The question about a redirect was answered.
 pub const REDIRECT: u32 = 8;
 
+/// What was asked about the response was answered.
+pub const ANSWERED: u32 = 16;
+
 /// Something has no place on the loop.
 pub const NO_SLOT: usize = usize::MAX;
 
@@ -107,6 +110,7 @@ pub struct LoadControl {
     pub pipe: Arc<BodyPipe>,
     signals: AtomicU32,
     suspended: AtomicBool,
+    asking: AtomicBool,
     /// Where the load is on the loop.
     pub slot: AtomicUsize,
     redirect: Mutex<Option<Option<Arc<RequestValue>>>>,
@@ -118,6 +122,7 @@ impl Default for LoadControl {
             pipe: Arc::default(),
             signals: AtomicU32::new(0),
             suspended: AtomicBool::new(false),
+            asking: AtomicBool::new(false),
             slot: AtomicUsize::new(NO_SLOT),
             redirect: Mutex::new(None),
         }
@@ -141,6 +146,15 @@ impl LoadControl {
 
     pub fn is_suspended(&self) -> bool {
         self.suspended.load(Ordering::Acquire)
+    }
+
+    /// Notes whether somebody is being asked about the response: that takes as long as it takes.
+    pub fn set_asking(&self, asking: bool) {
+        self.asking.store(asking, Ordering::Release);
+    }
+
+    pub fn is_asking(&self) -> bool {
+        self.asking.load(Ordering::Acquire)
     }
 
     /// Leaves the answer about a redirect: the request to go on with, or none to take the

@@ -14,7 +14,8 @@ use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::body::BodyReader;
 use crate::loading::client::{
-    DRAINED, Finished, LoadClient, LoadControl, LoadStart, REDIRECT, Redirecting, SUSPENSION,
+    ANSWERED, DRAINED, Finished, LoadClient, LoadControl, LoadStart, NO_SLOT, REDIRECT,
+    Redirecting, SUSPENSION,
 };
 use crate::loading::coding::Decoder;
 use crate::loading::http;
@@ -316,7 +317,11 @@ impl Task {
         state.mailbox.unblock();
         let post = state.schedule();
         drop(state);
+        self.control.set_asking(false);
         self.post_if(post);
+        if self.control.slot.load(Ordering::Acquire) != NO_SLOT {
+            http::signal(&self.control, ANSWERED);
+        }
     }
 
     pub(super) fn answer_redirect(self: &Arc<Self>, request: Option<Arc<RequestValue>>) {
@@ -376,6 +381,7 @@ impl LoadClient for Task {
         let asks = self.asks_for(Method::DidReceiveResponse);
         let mut state = self.state.locked();
         state.response = Some(Arc::clone(&response));
+        self.control.set_asking(asks);
         asks && state.push(Event::Response(response))
     }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::head::HeadReader;
+use super::head::{HeadReader, Malformed};
 use crate::engine::easy::{Flow, Supply, Transfer, turn_time};
 use crate::foundation::data::Data;
 use crate::foundation::error::Failure;
@@ -82,6 +82,10 @@ pub struct Exchange {
     pub failure: Option<Failure>,
     /// The head of a response has come.
     pub responded: bool,
+    /// How long heads have been so far.
+    pub head_length: usize,
+    /// libcurl began to send the request once.
+    started: bool,
 }
 
 pub struct Start {
@@ -120,6 +124,8 @@ impl Exchange {
             multiplexed: false,
             failure: None,
             responded: false,
+            head_length: 0,
+            started: false,
         }
     }
 
@@ -208,6 +214,11 @@ impl Exchange {
         }
     }
 
+    /// Whether there is a request's body on its way of which nobody knows where it is.
+    pub fn is_sending(&self) -> bool {
+        self.body.is_some() && !self.responded
+    }
+
     /// Whether libcurl should be reading now.
     pub fn wants_receiving(&self) -> bool {
         if self.control.is_suspended() {
@@ -233,10 +244,29 @@ pub fn coding_failure(error: &CodingError) -> Failure {
 impl Transfer for Exchange {
     fn header(&mut self, line: &[u8]) -> Flow {
         self.activity = turn_time();
+        self.head_length += line.len();
         match self.head.line(line) {
-            Some(head) => self.respond(head),
-            None => Flow::Continue,
+            Ok(Some(head)) => self.respond(head),
+            Ok(None) => Flow::Continue,
+            Err(Malformed) => {
+                let failure = Failure::new(error_code::CANNOT_PARSE_RESPONSE);
+                self.failure = Some(failure.detail("The response’s status line is malformed."));
+                Flow::Abort
+            }
         }
+    }
+
+    fn starts(&mut self) -> bool {
+        let first = !std::mem::replace(&mut self.started, true);
+        if !first && !self.repeatable {
+            // The server may have done what the request asks for before the connection was lost.
+            let failure = Failure::new(error_code::NETWORK_CONNECTION_LOST);
+            let reason = "The connection was lost before an answer came, and the request is not \
+                          one to be sent twice.";
+            self.failure = Some(failure.detail(reason));
+            return false;
+        }
+        true
     }
 
     fn body(&mut self, bytes: &[u8]) -> Flow {

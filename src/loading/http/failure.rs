@@ -8,6 +8,16 @@ use crate::foundation::error::{CURL_DOMAIN, Failure, OPENSSL_DOMAIN, POSIX_DOMAI
 use crate::foundation::error_code;
 use crate::loading::curl_error;
 
+/// A head of this length is one that libcurl refuses to read on.
+const LONG_HEAD: usize = 64 * 1024;
+
+/// A transfer that libcurl ended without an error, but also without a response: the server closed
+/// the connection inside a head, or switched to another protocol unasked.
+pub fn without_response() -> Failure {
+    Failure::new(error_code::NETWORK_CONNECTION_LOST)
+        .detail("The connection ended before the response’s head was complete.")
+}
+
 /// Names the error of a transfer that libcurl ended with `code`.
 pub fn of_transfer(easy: &mut Easy<Exchange>, code: u32) -> Failure {
     if easy.panicked() {
@@ -28,15 +38,24 @@ pub fn of_transfer(easy: &mut Easy<Exchange>, code: u32) -> Failure {
         }
         _ => 0,
     };
+    let head_length = match easy.transfer() {
+        exchange if exchange.responded => 0,
+        exchange => exchange.head_length,
+    };
     let apple = match code {
         // The scheme was looked at before; what is left is an answer that is not HTTP/1 or later.
         curl_sys::CURLE_UNSUPPORTED_PROTOCOL => error_code::CANNOT_PARSE_RESPONSE,
         curl_sys::CURLE_PEER_FAILED_VERIFICATION => {
             curl_error::from_verify_result(verified).unwrap_or_else(|| curl_error::from_curl(code))
         }
+        // What came cannot be the head of a response: libcurl gave up reading it.
+        _ if head_length >= LONG_HEAD => error_code::CANNOT_PARSE_RESPONSE,
+        // The body could be sent again, but the request is not one for that (see `Exchange`).
+        curl_sys::CURLE_SEND_FAIL_REWIND => error_code::NETWORK_CONNECTION_LOST,
         curl_sys::CURLE_COULDNT_CONNECT
         | curl_sys::CURLE_SEND_ERROR
         | curl_sys::CURLE_RECV_ERROR
+        | curl_sys::CURLE_SSL_CONNECT_ERROR
             if errno != 0 =>
         {
             curl_error::from_errno(errno, code)

@@ -14,6 +14,10 @@ enum Place {
     Done,
 }
 
+/// A status line that is none.
+#[derive(Debug)]
+pub struct Malformed;
+
 #[derive(Debug)]
 pub struct HeadReader {
     place: Place,
@@ -31,38 +35,40 @@ impl Default for HeadReader {
 
 impl HeadReader {
     /// Takes a line with its line break. The final response's head, when this line ends it.
-    pub fn line(&mut self, line: &[u8]) -> Option<Head> {
-        let line = line.trim_ascii_end();
-        if self.place == Place::Done {
-            return None;
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<Head>, Malformed> {
+        // What a connection that closed left of a line is no line.
+        if self.place == Place::Done || !line.ends_with(b"\n") {
+            return Ok(None);
         }
+        let line = line.trim_ascii_end();
         if let Some(status) = line.strip_prefix(b"HTTP/") {
-            self.start(status);
-            return None;
+            self.start(status)?;
+            return Ok(None);
         }
         if !line.is_empty() {
             if self.place == Place::Fields {
                 self.head.fields.push(line);
             }
-            return None;
+            return Ok(None);
         }
         if self.place == Place::Fields && self.head.status >= 200 {
             self.place = Place::Done;
-            return Some(std::mem::take(&mut self.head));
+            return Ok(Some(std::mem::take(&mut self.head)));
         }
         // The end of an informational response.
         self.place = Place::Start;
-        None
+        Ok(None)
     }
 
-    fn start(&mut self, status: &[u8]) {
+    fn start(&mut self, status: &[u8]) -> Result<(), Malformed> {
         let mut words = status
             .split(|byte| *byte == b' ')
             .filter(|word| !word.is_empty());
         let version = words.next().unwrap_or_default();
-        let code = words
-            .next()
-            .and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        // Three digits; some servers say nothing after them.
+        let code = words.next().filter(|word| word.len() == 3);
+        let code = code.and_then(|word| std::str::from_utf8(word).ok()?.parse::<u16>().ok());
+        self.head.status = code.map(i64::from).ok_or(Malformed)?;
         self.place = Place::Fields;
         self.head.fields.clear();
         self.head.http_version = match version {
@@ -71,7 +77,7 @@ impl HeadReader {
             b"1.0" => Cow::Borrowed("HTTP/1.0"),
             other => Cow::Owned(format!("HTTP/{}", String::from_utf8_lossy(other))),
         };
-        self.head.status = code.unwrap_or(0);
+        Ok(())
     }
 }
 
@@ -83,7 +89,7 @@ mod tests {
         let mut reader = HeadReader::default();
         lines
             .iter()
-            .filter_map(|line| reader.line(format!("{line}\r\n").as_bytes()))
+            .filter_map(|line| reader.line(format!("{line}\r\n").as_bytes()).unwrap())
             .collect()
     }
 

@@ -22,8 +22,8 @@ use crate::foundation::pool::{Pool, Work};
 use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::client::{
-    CANCEL, Connections, Finished, LoadControl, LoadStart, NO_SLOT, REDIRECT, Redirecting,
-    SUSPENSION,
+    ANSWERED, CANCEL, Connections, Finished, LoadControl, LoadStart, NO_SLOT, REDIRECT,
+    Redirecting, SUSPENSION,
 };
 use crate::loading::redirect::{self, Redirect, UnusableReason};
 use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
@@ -76,8 +76,8 @@ struct Load {
     /// A redirect led to another origin: what is secret to the first stays behind.
     crossed: bool,
     timer: Timer,
-    /// What libcurl had sent and received when that was last looked at.
-    moved: (i64, i64),
+    /// What libcurl had sent of the body when that was last looked at.
+    moved: i64,
 }
 
 /// What the loop keeps for one session.
@@ -152,6 +152,9 @@ impl World for Loader {
         match self.loads.get_mut(key).map(|load| &mut load.stage) {
             Some(Stage::Transferring(easy)) => {
                 let result = match code {
+                    curl_sys::CURLE_OK if !easy.transfer().responded => {
+                        Err(failure::without_response())
+                    }
                     curl_sys::CURLE_OK => Ok(easy.transfer().take_whole()),
                     code => Err(failure::of_transfer(easy, code)),
                 };
@@ -173,13 +176,14 @@ impl World for Loader {
         self.current = Some(key);
         load.timer.fired();
         let now = engine.now();
+        load.note_sending(now);
         let resource = load.start.resource_deadline;
         if load.start.control.is_suspended() {
             // Suspended loads have no timers; being resumed sets them again.
         } else if resource.is_some_and(|deadline| deadline <= now) {
             let reason = "The whole load took longer than the resource timeout allows.";
             self.time_out(engine, key, "resource", reason);
-        } else if load.has_been_idle(now) {
+        } else if load.idle_deadline().is_some_and(|deadline| deadline <= now) {
             let reason = "Nothing was sent or received for as long as the request timeout allows.";
             self.time_out(engine, key, "request", reason);
         } else {
@@ -189,23 +193,24 @@ impl World for Loader {
     }
 
     fn turn_ended(&mut self, engine: &mut Engine, busy: bool) {
-        for key in std::mem::take(&mut self.admitted) {
-            self.current = Some(key);
-            self.begin(engine, key);
-            self.current = None;
-        }
-        // A redirect whose body has not ended by now is not waited for.
         let mut attention = std::mem::take(&mut self.attention);
         loop {
-            exchange::take_attention(&mut attention);
-            if attention.is_empty() {
-                break;
+            // Either makes more of the other.
+            for key in std::mem::take(&mut self.admitted) {
+                self.current = Some(key);
+                self.begin(engine, key);
+                self.current = None;
             }
+            exchange::take_attention(&mut attention);
             for key in &attention {
                 self.current = Some(*key);
                 self.attend(engine, *key);
+                // A redirect whose body has not ended by now is not waited for.
                 self.hurry(engine, *key);
                 self.current = None;
+            }
+            if attention.is_empty() && self.admitted.is_empty() {
+                break;
             }
         }
         self.attention = attention;
@@ -245,34 +250,41 @@ impl Load {
         match &mut self.stage {
             Stage::Transferring(easy) => {
                 let exchange = easy.transfer();
-                (exchange.paused == (false, false))
-                    .then(|| exchange.activity.checked_add(self.start.idle_timeout))?
+                let held = exchange.paused != (false, false) || self.start.control.is_asking();
+                (!held).then(|| exchange.activity.checked_add(self.start.idle_timeout))?
             }
             _ => None,
         }
     }
 
-    /// Whether nothing moved for as long as the idle timeout. A large piece of a request's body may
-    /// be long on its way after libcurl has taken it: libcurl knows.
-    fn has_been_idle(&mut self, now: Instant) -> bool {
-        if self.idle_deadline().is_none_or(|deadline| deadline > now) {
-            return false;
+    /// Looks whether more of the request's body was sent. libcurl takes large pieces of it, which
+    /// may be long on their way after that.
+    fn note_sending(&mut self, now: Instant) {
+        if let Stage::Transferring(easy) = &mut self.stage
+            && easy.transfer().is_sending()
+        {
+            let moved = easy.info_offset(curl::INFO_SIZE_UPLOAD);
+            if std::mem::replace(&mut self.moved, moved) != moved {
+                easy.transfer().activity = now;
+            }
         }
-        let Stage::Transferring(easy) = &mut self.stage else {
-            return false;
-        };
-        let moved = (
-            easy.info_offset(curl::INFO_SIZE_UPLOAD),
-            easy.info_offset(curl::INFO_SIZE_DOWNLOAD),
-        );
-        let idle = moved == self.moved;
-        self.moved = moved;
-        if !idle {
-            easy.transfer().activity = now;
+    }
+
+    /// When to look at it next: at a deadline, and before that while a body is being sent.
+    fn next_look(&mut self, now: Instant) -> Option<Instant> {
+        let mut idle = self.idle_deadline();
+        if let Stage::Transferring(easy) = &mut self.stage
+            && easy.transfer().is_sending()
+        {
+            let sample = now.checked_add(self.start.idle_timeout / SAMPLES);
+            idle = idle.into_iter().chain(sample).min();
         }
-        idle
+        idle.into_iter().chain(self.start.resource_deadline).min()
     }
 }
+
+/// How often the sending of a body is looked at within an idle timeout.
+const SAMPLES: u32 = 8;
 
 /// Things that are let go on a thread of the pool.
 struct Burial(Mutex<Vec<Box<dyn Send>>>);
@@ -309,7 +321,7 @@ impl Loader {
             redirects: 0,
             crossed: false,
             timer: Timer::default(),
-            moved: (0, 0),
+            moved: 0,
         });
         control.slot.store(key, Ordering::Release);
         self.current = Some(key);
@@ -408,7 +420,7 @@ impl Loader {
             return self.arm(engine, key);
         }
         load.stage = Stage::Moving;
-        load.moved = (0, 0);
+        load.moved = 0;
         let prepared = load.prepared.take().map(Prepared::arrive);
         let easy = prepared.or_else(|| prepare(&load.start, &load.request, load.crossed));
         let started = easy.and_then(|mut easy| {
@@ -435,12 +447,7 @@ impl Loader {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
-        let idle = load.idle_deadline();
-        match [idle, load.start.resource_deadline]
-            .into_iter()
-            .flatten()
-            .min()
-        {
+        match load.next_look(engine.now()) {
             Some(deadline) => engine.arm(&mut load.timer, deadline, key),
             None => engine.disarm(&mut load.timer),
         }
@@ -470,7 +477,7 @@ impl Loader {
                 self.proceed(engine, key);
                 self.hurry(engine, key);
             }
-            if signals & SUSPENSION != 0 && !control.is_suspended() {
+            if signals & (SUSPENSION | ANSWERED) != 0 && !control.is_suspended() {
                 self.resumed(engine, key);
             }
             self.apply_pause(engine, key);

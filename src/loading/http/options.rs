@@ -119,6 +119,13 @@ fn wire_url(url: &Url) -> CString {
 fn method(easy: &Easy<Exchange>, request: &RequestValue) {
     let method = request.method();
     let custom = || CString::new(method).unwrap_or_default();
+    if !is_idempotent(method) {
+        easy.ask_before_sending();
+    }
+    if method == "HEAD" {
+        // libcurl sends no body with it.
+        return easy.set_long(curl_sys::CURLOPT_NOBODY, 1);
+    }
     if let Some(body) = &request.body {
         let length = body.bytes().len();
         easy.set_long(curl_sys::CURLOPT_UPLOAD, 1);
@@ -138,7 +145,6 @@ fn method(easy: &Easy<Exchange>, request: &RequestValue) {
     }
     match method {
         "GET" => {}
-        "HEAD" => easy.set_long(curl_sys::CURLOPT_NOBODY, 1),
         "POST" | "PUT" | "PATCH" => {
             // These announce a body even when it is empty.
             easy.set_long(curl_sys::CURLOPT_UPLOAD, 1);
