@@ -12,11 +12,14 @@ pub const OPTION_PREREQDATA: CURLoption = 10_000 + 313;
 /// `CURL_PREREQFUNC_ABORT`
 pub const PREREQ_ABORT: c_int = 1;
 pub const MULTI_OPTION_PIPELINING: CURLMoption = 3;
+pub const MULTI_OPTION_RESOLVE_THREADS_MAX: CURLMoption = 20;
 pub const MULTI_OPTION_QUICK_EXIT: CURLMoption = 21;
 /// `CURLPIPE_MULTIPLEX`
 pub const PIPE_MULTIPLEX: c_long = 2;
 /// Bytes of the request's body that were sent.
 pub const INFO_SIZE_UPLOAD: CURLINFO = 0x0060_0000 + 7;
+/// `CURLE_TOO_LARGE`
+pub const ERROR_TOO_LARGE: u32 = 100;
 /// `CURLPAUSE_RECV`
 pub const PAUSE_RECV: c_int = 1;
 /// `CURLPAUSE_SEND`

@@ -32,6 +32,10 @@ pub struct Multi {
     shared: Box<Shared>,
 }
 
+/// Name look-ups at once: threads of libcurl's, which come and go as they are needed. A few names
+/// that are slow to resolve must not hold up all others.
+const MOST_LOOKUPS: c_long = 256;
+
 /// Limits that a session sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -68,9 +72,12 @@ impl Multi {
             curl_sys::curl_multi_setopt(raw, curl_sys::CURLMOPT_TIMERDATA, data);
             curl_sys::curl_multi_setopt(raw, curl::MULTI_OPTION_PIPELINING, curl::PIPE_MULTIPLEX);
             curl_sys::curl_multi_setopt(raw, curl_sys::CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
-            // Older versions do not know it; there each transfer's own option does.
+            // Older versions do not know these; there each transfer's own option serves, and a
+            // thread for each look-up.
             let yes: c_long = 1;
             curl_sys::curl_multi_setopt(raw, curl::MULTI_OPTION_QUICK_EXIT, yes);
+            let threads = curl::MULTI_OPTION_RESOLVE_THREADS_MAX;
+            curl_sys::curl_multi_setopt(raw, threads, MOST_LOOKUPS);
         }
         Some(Multi { handle, shared })
     }

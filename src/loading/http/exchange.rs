@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::head::{HeadReader, Malformed};
 use crate::engine::easy::{Flow, Supply, Transfer, turn_time};
 use crate::foundation::data::Data;
-use crate::foundation::error::Failure;
+use crate::foundation::error::{CURL_DOMAIN, Failure};
 use crate::foundation::error_code;
 use crate::loading::client::{LoadClient, LoadControl};
 use crate::loading::coding::{CodingError, Decoder};
@@ -249,8 +249,10 @@ impl Transfer for Exchange {
             Ok(Some(head)) => self.respond(head),
             Ok(None) => Flow::Continue,
             Err(Malformed) => {
-                let failure = Failure::new(error_code::CANNOT_PARSE_RESPONSE);
-                self.failure = Some(failure.detail("The response’s status line is malformed."));
+                let reason = "The response’s status line is malformed.";
+                let failure = Failure::new(error_code::CANNOT_PARSE_RESPONSE).detail(reason);
+                let below = i64::from(curl_sys::CURLE_FTP_WEIRD_SERVER_REPLY);
+                self.failure = Some(failure.underlying(CURL_DOMAIN, below, reason));
                 Flow::Abort
             }
         }

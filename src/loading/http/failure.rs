@@ -16,6 +16,11 @@ const LONG_HEAD: usize = 64 * 1024;
 pub fn without_response() -> Failure {
     Failure::new(error_code::NETWORK_CONNECTION_LOST)
         .detail("The connection ended before the response’s head was complete.")
+        .underlying(
+            CURL_DOMAIN,
+            i64::from(curl_sys::CURLE_GOT_NOTHING),
+            curl::describe(curl_sys::CURLE_GOT_NOTHING),
+        )
 }
 
 /// Names the error of a transfer that libcurl ended with `code`.
@@ -50,6 +55,7 @@ pub fn of_transfer(easy: &mut Easy<Exchange>, code: u32) -> Failure {
         }
         // What came cannot be the head of a response: libcurl gave up reading it.
         _ if head_length >= LONG_HEAD => error_code::CANNOT_PARSE_RESPONSE,
+        curl::ERROR_TOO_LARGE if !easy.transfer().responded => error_code::CANNOT_PARSE_RESPONSE,
         // The body could be sent again, but the request is not one for that (see `Exchange`).
         curl_sys::CURLE_SEND_FAIL_REWIND => error_code::NETWORK_CONNECTION_LOST,
         curl_sys::CURLE_COULDNT_CONNECT

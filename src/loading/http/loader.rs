@@ -41,9 +41,10 @@ pub enum Command {
 enum Stage {
     /// Waits for its turn to connect to the host.
     Queued,
-    /// Its turn has come; it begins with the next turn of the loop, or when it is no longer
-    /// suspended.
+    /// Its turn has come; it begins with the next turn of the loop.
     Admitted,
+    /// It is suspended and has not begun: it queues up again when it is resumed.
+    Parked,
     /// libcurl is at work.
     Transferring(Easy<Exchange>),
     /// A redirect came and is looked at, or somebody is asked about it.
@@ -417,6 +418,8 @@ impl Loader {
             return;
         }
         if load.start.control.is_suspended() {
+            load.stage = Stage::Parked;
+            self.leave_host(key);
             return self.arm(engine, key);
         }
         load.stage = Stage::Moving;
@@ -489,7 +492,7 @@ impl Loader {
     fn resumed(&mut self, engine: &mut Engine, key: usize) {
         match self.loads.get_mut(key).map(|load| &mut load.stage) {
             Some(Stage::Transferring(easy)) => easy.transfer().activity = engine.now(),
-            Some(Stage::Admitted) => self.begin(engine, key),
+            Some(Stage::Parked) => self.queue(engine, key),
             _ => {}
         }
     }
@@ -694,7 +697,7 @@ impl Loader {
             Stage::Redirecting(redirection) => {
                 (Some(redirection.easy.end()), redirection.answer.flatten())
             }
-            Stage::Queued | Stage::Admitted | Stage::Moving => (None, None),
+            Stage::Queued | Stage::Admitted | Stage::Parked | Stage::Moving => (None, None),
         };
         let result = result.map_err(|failure| failure.url(load.request.url_text()));
         self.hand_over(
