@@ -19,7 +19,8 @@
 static const char *unique(const char *name)
 {
     static unsigned number;
-    return test_format("backpressure-%s-%d-%u", name, (int)getpid(), ++number);
+    return test_format("backpressure-%s-%d-%.6f-%u", name, (int)getpid(), date_now(),
+                       __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED));
 }
 
 /* What may be on its way between a server and a delegate that does not take it. */

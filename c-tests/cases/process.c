@@ -30,7 +30,8 @@ extern char **environ;
 static const char *unique(const char *name)
 {
     static unsigned number;
-    return test_format("process-%s-%d-%u", name, (int)getpid(), ++number);
+    return test_format("process-%s-%d-%.6f-%u", name, (int)getpid(), date_now(),
+                       __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED));
 }
 
 /* Waits for the child's end; one that hangs is killed, and fails the test. */
@@ -98,7 +99,7 @@ int __lsan_is_turned_off(void)
 }
 
 #ifdef __SANITIZE_ADDRESS__
-/* The sanitizer's allocator has locks that a child inherits locked: forks are for the other runs. */
+/* The sanitizer's allocator has locks that a child may inherit locked: others run these tests. */
 #define SKIP_UNDER_ASAN return
 #else
 #define SKIP_UNDER_ASAN (void)0

@@ -52,7 +52,7 @@ static void hold_ten_thousand(void)
 {
     enum { TASKS = 10000 };
     raise_descriptor_limit(TASKS + 100);
-    const char *name = test_format("scale-%d", (int)getpid());
+    const char *name = test_format("scale-%d-%.6f", (int)getpid(), date_now());
     const char *url = fault_url(test_format("/hold?name=%s", name));
     nsurlsession_configuration_t *configuration = nsurlsession_configuration_ephemeral();
     nsurlsession_configuration_set_http_maximum_connections_per_host(configuration, TASKS);

@@ -13,7 +13,7 @@
 static const char *unique(const char *name)
 {
     static unsigned number;
-    return test_format("tasks-%s-%d-%u", name, (int)getpid(),
+    return test_format("tasks-%s-%d-%.6f-%u", name, (int)getpid(), date_now(),
                        __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED));
 }
 
@@ -1163,7 +1163,8 @@ TEST(cancel_races_with_everything)
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
     struct race race = {.over = false};
     pthread_barrier_init(&race.barrier, NULL, 2);
-    test_thread(cancel_in_rounds, &race);
+    pthread_t canceller;
+    CHECK_EQ_INT(pthread_create(&canceller, NULL, cancel_in_rounds, &race), 0);
     for (unsigned round = 0; round < ROUNDS; round++) {
         struct completion *completion = completion_new();
         const char *url = fault_url("/redirect?to=%2Fbody%3Fsize%3D200000");
@@ -1186,6 +1187,8 @@ TEST(cancel_races_with_everything)
     }
     race.over = true;
     pthread_barrier_wait(&race.barrier);
+    pthread_join(canceller, NULL);
+    pthread_barrier_destroy(&race.barrier);
     end_session(session, recorder);
     CHECK_EQ_INT(recorder_count(recorder, CALLBACK_COMPLETE), ROUNDS / 2);
 }

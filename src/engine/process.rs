@@ -1,14 +1,16 @@
 //! What the engine needs once a process: libcurl's initialisation, and what to do at exit and fork.
 
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, Once};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
+use crate::foundation::log;
 use crate::foundation::process::{PerProcess, note_fork};
 use crate::foundation::sync::Lock;
 
-static INITIALISED: Once = Once::new();
-static WATCHED: Once = Once::new();
+static INITIALISED: AtomicBool = AtomicBool::new(false);
+static WATCHED: AtomicBool = AtomicBool::new(false);
 static EXITING: AtomicBool = AtomicBool::new(false);
 
 /// What uses OpenSSL in this process: loops that run, and connections that are being closed.
@@ -25,19 +27,70 @@ static USERS: PerProcess<Users> = PerProcess::new();
 /// How long the end of the process waits for those users.
 const EXIT_GRACE: Duration = Duration::from_millis(100);
 
-/// Sees to it that a forked child is known to be one. Comes before the first thread is started.
-pub fn watch_forks() {
-    WATCHED.call_once(|| {
-        // SAFETY: the function is `extern "C"`, does what a forked child may do, and stays mapped
-        // (the library is linked with -z nodelete).
-        unsafe { libc::pthread_atfork(None, None, Some(note_fork_in_child)) };
+/// Held while something is done once for the process, and by `fork`: a child must not inherit
+/// what another thread has half done, for nobody will finish it there.
+struct OnceLock(UnsafeCell<libc::pthread_mutex_t>);
+
+// SAFETY: a mutex is made to be used by many threads, and only through its functions.
+unsafe impl Sync for OnceLock {}
+
+static ONCE: OnceLock = OnceLock(UnsafeCell::new(
+    libc::PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
+));
+
+unsafe extern "C" fn before_fork() {
+    // SAFETY: a mutex that was initialised statically; unlocked by one of the two below.
+    unsafe { libc::pthread_mutex_lock(ONCE.0.get()) };
+}
+
+unsafe extern "C" fn after_fork_in_parent() {
+    // SAFETY: locked by `before_fork` on this thread.
+    unsafe { libc::pthread_mutex_unlock(ONCE.0.get()) };
+}
+
+unsafe extern "C" fn after_fork_in_child() {
+    // SAFETY: the child has one thread, which locked the mutex under another thread's number: it
+    // is made anew.
+    unsafe { *ONCE.0.get() = libc::PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP };
+    note_fork();
+}
+
+/// Does something once for the process.
+fn once(done: &AtomicBool, body: impl FnOnce()) {
+    if done.load(Ordering::Acquire) {
+        return;
+    }
+    // SAFETY: a mutex that was initialised statically, unlocked below on the same thread; the
+    // bodies do not unwind past it.
+    unsafe { libc::pthread_mutex_lock(ONCE.0.get()) };
+    if !done.load(Ordering::Acquire) {
+        body();
+        done.store(true, Ordering::Release);
+    }
+    // SAFETY: locked above.
+    unsafe { libc::pthread_mutex_unlock(ONCE.0.get()) };
+}
+
+/// Prepares for forks and for log records. Comes before the first thread is started.
+pub fn prepare() {
+    once(&WATCHED, || {
+        // SAFETY: the functions are `extern "C"`, do what may be done around a fork, and stay
+        // mapped (the library is linked with -z nodelete).
+        unsafe {
+            libc::pthread_atfork(
+                Some(before_fork),
+                Some(after_fork_in_parent),
+                Some(after_fork_in_child),
+            )
+        };
+        log::start();
     });
 }
 
 /// Prepares the process, at the first use of the network and never while the library is loaded.
 pub fn initialise() {
-    watch_forks();
-    INITIALISED.call_once(|| {
+    prepare();
+    once(&INITIALISED, || {
         // SAFETY: called once; libcurl 7.84 and later make it thread-safe. `atexit` comes after it
         // so that our function runs before OpenSSL's, which frees what the event thread uses; it
         // is `extern "C"` and stays mapped.
@@ -49,10 +102,6 @@ pub fn initialise() {
             libc::atexit(at_exit);
         }
     });
-}
-
-unsafe extern "C" fn note_fork_in_child() {
-    note_fork();
 }
 
 /// The process is ending: OpenSSL's and the C library's own exit handlers are about to free things.

@@ -10,7 +10,6 @@ use crate::foundation::array::Array;
 use crate::foundation::data::Data;
 use crate::foundation::dictionary::Dictionary;
 use crate::foundation::error::Error;
-use crate::foundation::log;
 use crate::foundation::object::{Class, Header, Object, downcast};
 use crate::foundation::queue::{Queue, Work};
 use crate::foundation::string::Text;
@@ -212,8 +211,7 @@ pub(super) fn borrowed_any(pointer: *const c_void, function: &str) -> Option<Arc
 /// Gives an object to the caller, who is to release it.
 pub fn handed_out<H: Handle>(object: Arc<H::Object>) -> *mut H {
     // Whoever holds an object may fork, and wants to read what happens.
-    process::watch_forks();
-    log::start();
+    process::prepare();
     object.header().add_external();
     Arc::into_raw(object).cast_mut().cast()
 }
