@@ -566,18 +566,6 @@ TEST(fork_inside_a_callback)
     nsurlsession_release(session);
 }
 
-/* With threads that close connections, or end, while the next fork happens. */
-TEST_MEASURE(forks_at_full_speed, "the sanitizer's own locks do not survive a fork")
-{
-    test_fork_before_the_first_use();
-    for (int round = 0; round < 50; round++) {
-        test_fork_with_a_session_at_work();
-        test_fork_in_a_forked_child();
-        test_fork_and_the_shared_session();
-        test_fork_inside_a_callback();
-    }
-}
-
 /* Threads that make the library take all its locks; they use nothing of the test support. */
 struct load {
     const char *url;

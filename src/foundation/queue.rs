@@ -514,13 +514,20 @@ impl Queue {
     }
 
     /// What a pool thread or a work item does with its turn.
-    fn take_turn(self: &Arc<Self>) {
+    fn take_turn(self: &Arc<Self>, on_pool: bool) {
         let mut state = self.state.locked();
         state.scheduled = false;
         if state.draining {
             return;
         }
-        let (_, state) = self.drain(state, JOBS_A_TURN, Until::Done);
+        let (_, mut state) = self.drain(state, JOBS_A_TURN, Until::Done);
+        if on_pool && state.is_runnable() && !state.scheduled && !state.draining {
+            // This thread is free again in a moment: no other is to be started for what is left.
+            state.scheduled = true;
+            drop(state);
+            Pool::shared().submit_patiently(Arc::clone(self) as Arc<dyn PoolWork>);
+            return;
+        }
         self.announce(state);
     }
 }
@@ -538,7 +545,7 @@ impl PoolWork for Queue {
             executor.execute(&work);
             return;
         }
-        self.take_turn();
+        self.take_turn(true);
     }
 }
 
@@ -596,7 +603,7 @@ impl Work {
         if self.taken.swap(1, Ordering::AcqRel) != 0 {
             return false;
         }
-        self.queue.take_turn();
+        self.queue.take_turn(false);
         true
     }
 
