@@ -651,6 +651,22 @@ TEST_MEASURE(fork_during_the_first_use, "the sanitizer's own locks do not surviv
         run_child("fork_during_the_first_use", "forks", round, 47);
 }
 
+/* Connections are opened and closed by TLS all the time; children use TLS at once, too. */
+TEST_MEASURE(fork_at_full_speed, "the sanitizer's own locks do not survive a fork")
+{
+    struct load load = {.url = tls_h2_url("/hello.txt"), .under_way = 0};
+    pthread_t threads[3];
+    for (int index = 0; index < 3; index++)
+        CHECK_EQ_INT(pthread_create(&threads[index], NULL, work_hard, &load), 0);
+    for (int round = 0; round < 200; round++)
+        in_forked_child(fetch_one, (void *)(uintptr_t)load.url);
+    __atomic_store_n(&load.over, true, __ATOMIC_RELAXED);
+    for (int index = 0; index < 3; index++)
+        pthread_join(threads[index], NULL);
+    EVENTUALLY(__atomic_load_n(&load.under_way, __ATOMIC_RELAXED) == 0);
+    fetch_everything();
+}
+
 /* ---- Unloading ----------------------------------------------------------------------------- */
 
 /* Where this source file lies. */

@@ -226,3 +226,63 @@ TEST_MEASURE(memory_of_a_thousand_sessions, "memory")
     CHECK_BETWEEN(rss_kib() - first, -1024 * 1024, 1024);
     EVENTUALLY(open_descriptor_count() <= descriptors + 2);
 }
+
+/* ---- Many small sessions ------------------------------------------------------------------- */
+
+struct crowd {
+    unsigned under_way, answered, cancelled, failed;
+};
+
+static void count_end(void *context, nsurlsession_data_t *data, nsurlsession_response_t *response,
+                      nsurlsession_error_t *error)
+{
+    struct crowd *crowd = context;
+    (void)response;
+    if (error)
+        __atomic_add_fetch(nsurlsession_error_code(error) == NSURLSESSION_ERROR_CANCELLED
+                               ? &crowd->cancelled
+                               : &crowd->failed,
+                           1, __ATOMIC_RELAXED);
+    else if (nsurlsession_data_length(data) == 14)
+        __atomic_add_fetch(&crowd->answered, 1, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&crowd->under_way, 1, __ATOMIC_RELAXED);
+}
+
+enum { CROWD_THREADS = 3, CROWD_SESSIONS = 700, MOST_UNDER_WAY = 40 };
+
+static void *make_sessions(void *context)
+{
+    struct crowd *crowd = context;
+    const char *url = tls_h2_url("/hello.txt");
+    for (int count = 0; count < CROWD_SESSIONS; count++) {
+        EVENTUALLY(__atomic_load_n(&crowd->under_way, __ATOMIC_RELAXED) < MOST_UNDER_WAY);
+        nsurlsession_t *session = nsurlsession_session_with_configuration(NULL);
+        for (int index = 0; index < 3; index++) {
+            __atomic_add_fetch(&crowd->under_way, 1, __ATOMIC_RELAXED);
+            nsurlsession_task_t *task = nsurlsession_data_task_with_url_completion_handler(
+                session, url, count_end, crowd);
+            nsurlsession_task_resume(task);
+            if (index == 1)
+                nsurlsession_task_cancel(task);
+            nsurlsession_release(task);
+        }
+        nsurlsession_release(session);
+    }
+    return NULL;
+}
+
+/* Three tasks wait for one connection that is being made, one of them is cancelled, and the
+ * answers to the others may lie in one packet: whatever the moment, each of them ends. */
+TEST_MEASURE(tasks_that_share_a_connection_all_end, "the moments must be those of a fast program")
+{
+    struct crowd crowd = {0, 0, 0, 0};
+    pthread_t threads[CROWD_THREADS];
+    for (int index = 0; index < CROWD_THREADS; index++)
+        CHECK_EQ_INT(pthread_create(&threads[index], NULL, make_sessions, &crowd), 0);
+    for (int index = 0; index < CROWD_THREADS; index++)
+        pthread_join(threads[index], NULL);
+    EVENTUALLY(__atomic_load_n(&crowd.under_way, __ATOMIC_RELAXED) == 0);
+    CHECK_EQ_INT(crowd.failed, 0);
+    CHECK(crowd.answered >= CROWD_THREADS * CROWD_SESSIONS * 2);
+    CHECK_EQ_INT(crowd.answered + crowd.cancelled, CROWD_THREADS * CROWD_SESSIONS * 3);
+}

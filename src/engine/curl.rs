@@ -18,6 +18,8 @@ pub const MULTI_OPTION_QUICK_EXIT: CURLMoption = 21;
 pub const PIPE_MULTIPLEX: c_long = 2;
 /// Bytes of the request's body that were sent.
 pub const INFO_SIZE_UPLOAD: CURLINFO = 0x0060_0000 + 7;
+/// `CURLINFO_CONN_ID`: which connection a transfer uses, or used last. Since libcurl 8.2.
+pub const INFO_CONN_ID: CURLINFO = 0x60_0000 + 64;
 /// `CURLE_TOO_LARGE`
 pub const ERROR_TOO_LARGE: u32 = 100;
 /// `CURLPAUSE_RECV`

@@ -83,8 +83,12 @@ impl<T: Transfer> Easy<T> {
     /// A handle with its callbacks.
     pub fn new(transfer: T) -> Option<Easy<T>> {
         process::initialise();
+        // libcurl takes a lock of its own in this call. The loop has its turn already; one thread
+        // may have several.
+        let turn = process::Turn::begin();
         // SAFETY: libcurl is initialised; NULL is checked.
         let handle = NonNull::new(unsafe { curl_sys::curl_easy_init() })?;
+        drop(turn);
         let state = Box::new(State {
             transfer: UnsafeCell::new(transfer),
             error: UnsafeCell::new([0; curl_sys::CURL_ERROR_SIZE]),

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_long, c_void};
 use std::os::fd::RawFd;
 use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use curl_sys::{CURL, CURLM, curl_socket_t};
@@ -16,15 +16,45 @@ use super::easy::{note_activity, turn_time};
 use super::process;
 use super::sockets::{MultiId, Sockets};
 use crate::foundation::pool::{Pool, Work};
-use crate::foundation::sync::Lock;
 
 /// What libcurl's callbacks change; they run inside calls of ours on the loop thread.
 struct Shared {
     id: MultiId,
     sockets: Rc<RefCell<Sockets>>,
+    touched: Rc<Touched>,
     /// When libcurl wants to be called without an event.
     deadline: Cell<Option<Instant>>,
     deadline_moved: Cell<bool>,
+}
+
+impl Shared {
+    fn call_at(&self, deadline: Option<Instant>) {
+        self.deadline.set(deadline);
+        if !self.deadline_moved.replace(true) {
+            self.touched.add(self.id);
+        }
+    }
+}
+
+/// Multi handles that libcurl may have work or results for, each named at least once.
+#[derive(Default)]
+pub struct Touched(RefCell<Vec<MultiId>>);
+
+impl Touched {
+    pub fn add(&self, id: MultiId) {
+        self.0.borrow_mut().push(id);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// Moves them to an empty list, each once.
+    pub fn take(&self, into: &mut Vec<MultiId>) {
+        std::mem::swap(&mut *self.0.borrow_mut(), into);
+        into.sort_unstable();
+        into.dedup();
+    }
 }
 
 pub struct Multi {
@@ -43,12 +73,18 @@ pub struct Limits {
 }
 
 impl Multi {
-    pub fn new(id: MultiId, sockets: Rc<RefCell<Sockets>>, limits: Limits) -> Option<Multi> {
+    pub fn new(
+        id: MultiId,
+        sockets: Rc<RefCell<Sockets>>,
+        touched: Rc<Touched>,
+        limits: Limits,
+    ) -> Option<Multi> {
         // SAFETY: libcurl is initialised before the loop starts; NULL is checked.
         let handle = NonNull::new(unsafe { curl_sys::curl_multi_init() })?;
         let shared = Box::new(Shared {
             id,
             sockets,
+            touched,
             deadline: Cell::new(None),
             deadline_moved: Cell::new(false),
         });
@@ -109,6 +145,11 @@ impl Multi {
         self.action(fd, mask);
     }
 
+    /// Asks for a call without an event in this turn.
+    pub fn nudge(&self) {
+        self.shared.call_at(Some(turn_time()));
+    }
+
     /// Lets libcurl do what its deadline was for.
     pub fn timeout_action(&self) {
         // Cleared first: libcurl sets a new deadline while it works.
@@ -121,6 +162,7 @@ impl Multi {
         // SAFETY: the handle is live and used by this thread alone.
         let code =
             unsafe { curl_sys::curl_multi_socket_action(self.raw(), fd, mask, &mut running) };
+        self.shared.touched.add(self.shared.id);
         if code != curl_sys::CURLM_OK {
             tracing::warn!(target: "engine", code, "curl_multi_socket_action failed");
         }
@@ -161,18 +203,13 @@ unsafe impl Sync for Condemned {}
 
 impl Work for Condemned {
     fn perform(self: Arc<Self>) {
-        // OpenSSL is about to be taken down: the kernel closes the connections. What is left of
-        // them stays known, as what a process holds when it ends.
-        static LEFT: Mutex<Vec<Arc<Condemned>>> = Mutex::new(Vec::new());
-        let Some(_user) = process::User::begin() else {
-            LEFT.locked().push(self);
-            return;
-        };
+        let turn = process::Turn::begin();
         // SAFETY: this is the last use of the handle, see above.
         let code = unsafe { curl_sys::curl_multi_cleanup(self.0.as_ptr()) };
         if code != curl_sys::CURLM_OK {
             tracing::warn!(target: "engine", code, "curl_multi_cleanup failed");
         }
+        process::leave_openssl(&turn);
     }
 }
 
@@ -222,8 +259,8 @@ extern "C" fn timer_callback(_multi: *mut CURLM, milliseconds: c_long, data: *mu
     let deadline = u64::try_from(milliseconds)
         .ok()
         .map(|ms| turn_time() + Duration::from_millis(ms));
-    shared.deadline.set(deadline);
-    shared.deadline_moved.set(true);
+    // Any call to libcurl may bring this, also one that takes a transfer away.
+    shared.call_at(deadline);
     note_activity();
     0
 }

@@ -1,96 +1,139 @@
 //! What the engine needs once a process: libcurl's initialisation, and what to do at exit and fork.
 
 use std::cell::UnsafeCell;
+use std::ffi::c_int;
+use std::marker::PhantomData;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::foundation::log;
-use crate::foundation::process::{PerProcess, note_fork};
-use crate::foundation::sync::Lock;
+use crate::foundation::process::note_fork;
 
-static INITIALISED: AtomicBool = AtomicBool::new(false);
-static WATCHED: AtomicBool = AtomicBool::new(false);
-static EXITING: AtomicBool = AtomicBool::new(false);
-
-/// What uses OpenSSL in this process: loops that run, and connections that are being closed.
-#[derive(Default)]
-struct Users {
-    count: Mutex<usize>,
-    fewer: Condvar,
-    /// Wakes the loops, so that they come to rest.
-    wake: Mutex<Vec<Box<dyn Fn() + Send>>>,
+/// Whoever works in libcurl or OpenSSL on a thread of the library's shares this lock for as long.
+/// `fork` takes it whole, so that a child inherits nothing half done: nobody would finish it there.
+/// The end of the process takes it for good, because exit handlers free what those libraries use.
+struct Gate {
+    lock: UnsafeCell<libc::pthread_rwlock_t>,
+    /// A fork is under way that took the lock.
+    forking: AtomicBool,
+    /// The process is ending.
+    closing: AtomicBool,
 }
 
-static USERS: PerProcess<Users> = PerProcess::new();
+// SAFETY: the lock is made to be used by many threads, and only through its functions.
+unsafe impl Sync for Gate {}
 
-/// How long the end of the process waits for those users.
+static GATE: Gate = Gate {
+    lock: UnsafeCell::new(libc::PTHREAD_RWLOCK_INITIALIZER),
+    forking: AtomicBool::new(false),
+    closing: AtomicBool::new(false),
+};
+
+/// How long the end of the process waits for work that is being done.
 const EXIT_GRACE: Duration = Duration::from_millis(100);
 
-/// Held while something is done once for the process, and by `fork`: a child must not inherit
-/// what another thread has half done, for nobody will finish it there.
-struct OnceLock(UnsafeCell<libc::pthread_mutex_t>);
+/// A while in which this thread may use libcurl and OpenSSL. It is short: a fork waits for its end.
+pub struct Turn(PhantomData<*const ()>);
 
-// SAFETY: a mutex is made to be used by many threads, and only through its functions.
-unsafe impl Sync for OnceLock {}
+impl Turn {
+    /// Waits while the process forks; for ever when it is ending. A thread may have several turns
+    /// at once: the lock prefers those who share it to those who want it whole.
+    pub fn begin() -> Turn {
+        // SAFETY: a lock that was initialised statically; unlocked when the turn is dropped, on
+        // this thread, which the value does not leave.
+        unsafe { libc::pthread_rwlock_rdlock(GATE.lock.get()) };
+        let turn = Turn(PhantomData);
+        if GATE.closing.load(Ordering::SeqCst) {
+            // The process did not wait until work before this was done.
+            drop(turn);
+            loop {
+                std::thread::park();
+            }
+        }
+        turn
+    }
+}
 
-static ONCE: OnceLock = OnceLock(UnsafeCell::new(
-    libc::PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
-));
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // SAFETY: locked by `begin` on this thread.
+        unsafe { libc::pthread_rwlock_unlock(GATE.lock.get()) };
+    }
+}
 
 unsafe extern "C" fn before_fork() {
-    // SAFETY: a mutex that was initialised statically; unlocked by one of the two below.
-    unsafe { libc::pthread_mutex_lock(ONCE.0.get()) };
+    // SAFETY: a lock that was initialised statically; unlocked by one of the two below. When this
+    // thread holds it already, because it is ending the process, the call fails.
+    let taken = unsafe { libc::pthread_rwlock_wrlock(GATE.lock.get()) } == 0;
+    if taken {
+        GATE.forking.store(true, Ordering::Relaxed);
+    }
 }
 
 unsafe extern "C" fn after_fork_in_parent() {
-    // SAFETY: locked by `before_fork` on this thread.
-    unsafe { libc::pthread_mutex_unlock(ONCE.0.get()) };
+    if GATE.forking.swap(false, Ordering::Relaxed) {
+        // SAFETY: locked by `before_fork` on this thread.
+        unsafe { libc::pthread_rwlock_unlock(GATE.lock.get()) };
+    }
 }
 
 unsafe extern "C" fn after_fork_in_child() {
-    // SAFETY: the child has one thread, which locked the mutex under another thread's number: it
-    // is made anew.
-    unsafe { *ONCE.0.get() = libc::PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP };
+    if GATE.forking.swap(false, Ordering::Relaxed) {
+        // SAFETY: the child has one thread, which locked this under another thread's number: it is
+        // made anew.
+        unsafe { *GATE.lock.get() = libc::PTHREAD_RWLOCK_INITIALIZER };
+    }
     note_fork();
 }
 
-/// Does something once for the process.
-fn once(done: &AtomicBool, body: impl FnOnce()) {
-    if done.load(Ordering::Acquire) {
-        return;
-    }
-    // SAFETY: a mutex that was initialised statically, unlocked below on the same thread; the
-    // bodies do not unwind past it.
-    unsafe { libc::pthread_mutex_lock(ONCE.0.get()) };
-    if !done.load(Ordering::Acquire) {
-        body();
-        done.store(true, Ordering::Release);
-    }
-    // SAFETY: locked above.
-    unsafe { libc::pthread_mutex_unlock(ONCE.0.get()) };
+unsafe extern "C" {
+    fn pthread_rwlock_timedwrlock(
+        lock: *mut libc::pthread_rwlock_t,
+        end: *const libc::timespec,
+    ) -> c_int;
+    /// Frees what OpenSSL keeps for this thread. Left to the thread's end, that would happen
+    /// outside any turn.
+    fn OPENSSL_thread_stop();
+}
+
+/// Leaves nothing of OpenSSL's behind on this thread.
+pub fn leave_openssl(_turn: &Turn) {
+    // SAFETY: may be called at any time; OpenSSL makes anew what it needs.
+    unsafe { OPENSSL_thread_stop() };
 }
 
 /// Prepares for forks and for log records. Comes before the first thread is started.
 pub fn prepare() {
-    once(&WATCHED, || {
-        // SAFETY: the functions are `extern "C"`, do what may be done around a fork, and stay
-        // mapped (the library is linked with -z nodelete).
-        unsafe {
-            libc::pthread_atfork(
-                Some(before_fork),
-                Some(after_fork_in_parent),
-                Some(after_fork_in_child),
-            )
-        };
-        log::start();
-    });
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if WATCHED.load(Ordering::Acquire) {
+        return;
+    }
+    // Threads that come here at once each do this, which does no harm. Were one to wait for the
+    // other, a child that is forked meanwhile would wait for ever.
+    // SAFETY: the functions are `extern "C"`, do what may be done around a fork, and stay mapped
+    // (the library is linked with -z nodelete).
+    unsafe {
+        libc::pthread_atfork(
+            Some(before_fork),
+            Some(after_fork_in_parent),
+            Some(after_fork_in_child),
+        )
+    };
+    let _turn = Turn::begin();
+    log::start();
+    WATCHED.store(true, Ordering::Release);
 }
 
 /// Prepares the process, at the first use of the network and never while the library is loaded.
 pub fn initialise() {
+    static INITIALISED: Once = Once::new();
+    if INITIALISED.is_completed() {
+        return;
+    }
     prepare();
-    once(&INITIALISED, || {
+    let turn = Turn::begin();
+    INITIALISED.call_once(|| {
         // SAFETY: called once; libcurl 7.84 and later make it thread-safe. `atexit` comes after it
         // so that our function runs before OpenSSL's, which frees what the event thread uses; it
         // is `extern "C"` and stays mapped.
@@ -101,60 +144,19 @@ pub fn initialise() {
             }
             libc::atexit(at_exit);
         }
+        leave_openssl(&turn);
     });
 }
 
 /// The process is ending: OpenSSL's and the C library's own exit handlers are about to free things.
 extern "C" fn at_exit() {
-    EXITING.store(true, Ordering::SeqCst);
-    let users = USERS.get_or(Users::default);
-    for wake in users.wake.locked().iter() {
-        wake();
-    }
-    let count = users.count.locked();
-    let _ = users
-        .fewer
-        .wait_timeout_while(count, EXIT_GRACE, |count| *count > 0);
-}
-
-/// Whether the process is ending.
-pub fn is_exiting() -> bool {
-    EXITING.load(Ordering::Relaxed)
-}
-
-/// Stands for one user of OpenSSL: the end of the process waits for it, for a while.
-pub struct User(());
-
-impl User {
-    /// `None` when the process is ending already: then nothing of OpenSSL may be touched.
-    pub fn begin() -> Option<User> {
-        let users = USERS.get_or(Users::default);
-        let mut count = users.count.locked();
-        if is_exiting() {
-            return None;
-        }
-        *count += 1;
-        Some(User(()))
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        let users = USERS.get_or(Users::default);
-        *users.count.locked() -= 1;
-        users.fewer.notify_all();
-    }
-}
-
-/// Says how to wake a loop when the process ends.
-pub fn wake_at_exit(wake: Box<dyn Fn() + Send>) {
-    USERS.get_or(Users::default).wake.locked().push(wake);
-}
-
-/// Ends the event thread's part in a process that is ending: it touches nothing any more.
-pub fn park_for_ever(user: Option<User>) -> ! {
-    drop(user);
-    loop {
-        std::thread::park();
-    }
+    GATE.closing.store(true, Ordering::SeqCst);
+    let end = SystemTime::now() + EXIT_GRACE;
+    let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let end = libc::timespec {
+        tv_sec: libc::time_t::try_from(end.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(end.subsec_nanos()),
+    };
+    // SAFETY: a lock that was initialised statically, and is not unlocked any more.
+    unsafe { pthread_rwlock_timedwrlock(GATE.lock.get(), &end) };
 }

@@ -15,7 +15,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use slab::Slab;
 
 use super::easy::activity;
-use super::multi::{Limits, Multi};
+use super::multi::{Limits, Multi, Touched};
 use super::sockets::{MultiId, NO_MULTI, Sockets};
 use super::timers::{Timer, Timers};
 use super::{easy, process};
@@ -98,10 +98,8 @@ pub fn start<W: World>() -> std::io::Result<Remote<W::Command>> {
         commands: sender,
         wake: Arc::clone(&wake),
     };
-    let sleeper = Arc::clone(&wake);
     pool::spawn("nsurl-loop", move || {
         log::defer_on_this_thread();
-        let user = process::User::begin();
         Reactor {
             engine: Engine::new(epoll),
             world: W::new(),
@@ -110,12 +108,8 @@ pub fn start<W: World>() -> std::io::Result<Remote<W::Command>> {
             spare: Vec::new(),
             finished: Vec::new(),
         }
-        .run(user)
+        .run()
     })?;
-    process::wake_at_exit(Box::new(move || {
-        sleeper.sleeping.store(true, Ordering::SeqCst);
-        sleeper.wake();
-    }));
     Ok(remote)
 }
 
@@ -135,8 +129,7 @@ pub struct Engine {
     multis: Slab<Entry>,
     timers: Timers<Token>,
     now: Instant,
-    /// Multi handles that libcurl may have work or results for.
-    touched: Vec<MultiId>,
+    touched: Rc<Touched>,
 }
 
 impl Engine {
@@ -146,7 +139,7 @@ impl Engine {
             multis: Slab::new(),
             timers: Timers::default(),
             now: Instant::now(),
-            touched: Vec::new(),
+            touched: Rc::default(),
         }
     }
 
@@ -159,7 +152,8 @@ impl Engine {
     pub fn open_multi(&mut self, limits: Limits) -> Option<MultiId> {
         let place = self.multis.vacant_entry();
         let id = place.key();
-        let multi = Multi::new(id, Rc::clone(&self.sockets), limits)?;
+        let (sockets, touched) = (Rc::clone(&self.sockets), Rc::clone(&self.touched));
+        let multi = Multi::new(id, sockets, touched, limits)?;
         place.insert(Entry {
             multi: Rc::new(multi),
             timer: Timer::default(),
@@ -184,14 +178,14 @@ impl Engine {
         let Some(entry) = self.multis.get(id) else {
             return false;
         };
-        let added = easy.add_to(&entry.multi, key);
-        self.touched.push(id);
-        added
+        easy.add_to(&entry.multi, key)
     }
 
-    /// Says that libcurl was told something about this multi handle's transfers.
-    pub fn touch(&mut self, id: MultiId) {
-        self.touched.push(id);
+    /// Lets libcurl look at the transfers that it knows to have work, though no event says so.
+    pub fn nudge(&mut self, id: MultiId) {
+        if let Some(entry) = self.multis.get(id) {
+            entry.multi.nudge();
+        }
     }
 
     pub fn arm(&mut self, timer: &mut Timer, at: Instant, token: usize) {
@@ -245,10 +239,11 @@ struct Reactor<W: World> {
 }
 
 impl<W: World> Reactor<W> {
-    fn run(mut self, user: Option<process::User>) -> ! {
+    fn run(mut self) -> ! {
         let own = self.wake.event.as_fd().as_raw_fd();
         self.engine.sockets.borrow_mut().watch_own(own);
         let mut events = [EpollEvent::empty(); EVENTS_A_TURN];
+        let mut turn = process::Turn::begin();
         self.engine.begin_turn();
         loop {
             let more = self.take_commands();
@@ -258,10 +253,9 @@ impl<W: World> Reactor<W> {
             self.guarded(|world, engine| world.turn_ended(engine, busy));
             let busy = busy || !self.engine.touched.is_empty();
             self.engine.sockets.borrow_mut().flush();
-            if process::is_exiting() {
-                process::park_for_ever(user);
-            }
+            drop(turn);
             let count = self.sleep(&mut events, busy);
+            turn = process::Turn::begin();
             self.engine.begin_turn();
             self.handle(&events[..count]);
         }
@@ -298,7 +292,6 @@ impl<W: World> Reactor<W> {
                     if let Some(entry) = self.engine.multis.get_mut(id) {
                         entry.timer.fired();
                         entry.multi.timeout_action();
-                        self.engine.touched.push(id);
                     }
                 }
             }
@@ -309,16 +302,13 @@ impl<W: World> Reactor<W> {
     fn work(&mut self) {
         // Twice, for what comes of it at once; then sockets and commands have their turn too.
         for _ in 0..2 {
-            let mut touched = std::mem::take(&mut self.engine.touched);
-            std::mem::swap(&mut self.engine.touched, &mut self.spare);
-            touched.sort_unstable();
-            touched.dedup();
+            let mut touched = std::mem::take(&mut self.spare);
+            self.engine.touched.take(&mut touched);
             for id in touched.drain(..) {
                 if self.engine.sync_deadline(id)
                     && let Some(entry) = self.engine.multis.get(id)
                 {
                     Rc::clone(&entry.multi).timeout_action();
-                    self.engine.touched.push(id);
                 }
                 self.take_finished(id);
             }
@@ -396,7 +386,6 @@ impl<W: World> Reactor<W> {
             if activity() != before {
                 self.engine.sockets.borrow_mut().progressed(ready.fd);
             }
-            self.engine.touched.push(ready.multi);
         }
     }
 }

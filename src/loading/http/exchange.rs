@@ -76,8 +76,10 @@ pub struct Exchange {
     pub announce: bool,
     /// A redirect that the loader has to look at.
     pub redirect: Option<Arc<Response>>,
-    /// The response came by HTTP/2.
+    /// The response came by HTTP/2, which the loader does not know yet.
     pub multiplexed: bool,
+    /// Other exchanges may share the connection.
+    pub shares: bool,
     /// Why the exchange made libcurl stop.
     pub failure: Option<Failure>,
     /// The head of a response has come.
@@ -122,6 +124,7 @@ impl Exchange {
             announce: false,
             redirect: None,
             multiplexed: false,
+            shares: false,
             failure: None,
             responded: false,
             head_length: 0,
@@ -141,7 +144,8 @@ impl Exchange {
 
     fn respond(&mut self, head: Head) -> Flow {
         self.responded = true;
-        self.multiplexed = !head.http_version.starts_with("HTTP/1");
+        self.shares = !head.http_version.starts_with("HTTP/1");
+        self.multiplexed = self.shares;
         let redirects = matches!(head.status, 301 | 302 | 303 | 307 | 308);
         let location = head
             .fields
@@ -295,6 +299,9 @@ impl Transfer for Exchange {
             return Flow::Continue;
         }
         self.paused.0 = true;
+        if self.shares {
+            self.call_attention();
+        }
         Flow::Pause
     }
 

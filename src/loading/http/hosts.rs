@@ -5,13 +5,22 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+/// Whether loads share connections to a host, as HTTP/2 lets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// No response has come yet.
+    Unknown,
+    No,
+    Yes,
+}
+
 #[derive(Debug)]
 struct Host {
     name: Arc<str>,
-    active: usize,
+    /// Those that have started.
+    active: Vec<usize>,
     waiting: VecDeque<usize>,
-    /// It speaks HTTP/2: all loads share one connection.
-    multiplexes: bool,
+    sharing: Sharing,
 }
 
 /// Where a host is kept; good for as long as a load has entered there.
@@ -53,9 +62,14 @@ impl Hosts {
             None => {
                 let place = self.hosts.insert(Host {
                     name: Arc::clone(name),
-                    active: 0,
+                    active: Vec::new(),
                     waiting: VecDeque::new(),
-                    multiplexes: false,
+                    // libcurl speaks HTTP/2 where TLS negotiated it.
+                    sharing: if name.starts_with("https") {
+                        Sharing::Unknown
+                    } else {
+                        Sharing::No
+                    },
                 });
                 self.places.insert(Arc::clone(name), place);
                 place
@@ -69,9 +83,9 @@ impl Hosts {
     pub fn enter(&mut self, name: &Arc<str>, load: usize) -> (Place, bool) {
         let place = self.place(name);
         let host = &mut self.hosts[place];
-        let may_start = host.multiplexes || host.active < self.limit;
+        let may_start = host.sharing == Sharing::Yes || host.active.len() < self.limit;
         if may_start {
-            host.active += 1;
+            host.active.push(load);
         } else {
             host.waiting.push_back(load);
         }
@@ -79,18 +93,36 @@ impl Hosts {
     }
 
     /// A load that had started is done with the host. Returns the one whose turn it is.
-    pub fn leave(&mut self, place: Place) -> Option<usize> {
+    pub fn leave(&mut self, place: Place, load: usize) -> Option<usize> {
         let host = self.hosts.get_mut(place)?;
-        host.active = host.active.saturating_sub(1);
-        if host.multiplexes || host.active < self.limit {
-            let next = host.waiting.pop_front();
-            if next.is_some() {
-                host.active += 1;
-                return next;
+        if let Some(index) = host.active.iter().position(|active| *active == load) {
+            host.active.swap_remove(index);
+        }
+        if host.sharing == Sharing::Yes || host.active.len() < self.limit {
+            if let Some(next) = host.waiting.pop_front() {
+                host.active.push(next);
+                return Some(next);
             }
         }
         self.forget_if_unused(place);
         None
+    }
+
+    /// Loads that may be sharing a connection.
+    pub fn sharing(&self, place: Place) -> &[usize] {
+        match self.hosts.get(place) {
+            Some(host) if host.sharing != Sharing::No => &host.active,
+            _ => &[],
+        }
+    }
+
+    /// A response came by HTTP/1.
+    pub fn does_not_multiplex(&mut self, place: Place) {
+        if let Some(host) = self.hosts.get_mut(place)
+            && host.sharing == Sharing::Unknown
+        {
+            host.sharing = Sharing::No;
+        }
     }
 
     /// A load gives up waiting.
@@ -104,7 +136,7 @@ impl Hosts {
     fn forget_if_unused(&mut self, place: Place) {
         let remembers = self.hosts.len() <= REMEMBERED;
         let host = &self.hosts[place];
-        if host.active == 0 && host.waiting.is_empty() && !remembers {
+        if host.active.is_empty() && host.waiting.is_empty() && !remembers {
             let host = self.hosts.remove(place);
             self.places.remove(&host.name);
         }
@@ -115,11 +147,11 @@ impl Hosts {
         let Some(host) = self.hosts.get_mut(place) else {
             return Vec::new();
         };
-        if std::mem::replace(&mut host.multiplexes, true) {
+        if std::mem::replace(&mut host.sharing, Sharing::Yes) == Sharing::Yes {
             return Vec::new();
         }
         let started: Vec<usize> = host.waiting.drain(..).collect();
-        host.active += started.len();
+        host.active.extend(&started);
         started
     }
 }
@@ -140,11 +172,11 @@ mod tests {
         let (other, may_start) = hosts.enter(&b, 6);
         assert!(may_start && other != place);
         hosts.give_up(place, 3);
-        assert_eq!(hosts.leave(place), Some(4));
-        assert_eq!(hosts.leave(place), Some(5));
-        assert_eq!(hosts.leave(place), None);
-        assert_eq!(hosts.leave(place), None);
-        assert_eq!(hosts.leave(other), None);
+        assert_eq!(hosts.leave(place, 1), Some(4));
+        assert_eq!(hosts.leave(place, 2), Some(5));
+        assert_eq!(hosts.leave(place, 4), None);
+        assert_eq!(hosts.leave(place, 5), None);
+        assert_eq!(hosts.leave(other, 6), None);
     }
 
     #[test]
@@ -152,7 +184,7 @@ mod tests {
         let mut hosts = Hosts::new(1);
         for number in 0..10 * REMEMBERED {
             let (place, _) = hosts.enter(&format!("{number}").into(), number);
-            hosts.leave(place);
+            hosts.leave(place, number);
         }
         assert_eq!(
             (hosts.hosts.len(), hosts.places.len()),
@@ -162,15 +194,17 @@ mod tests {
 
     #[test]
     fn http2_lets_all_start() {
-        let a: Arc<str> = "a".into();
+        let a: Arc<str> = "https://a".into();
         let mut hosts = Hosts::new(1);
         let (place, _) = hosts.enter(&a, 1);
         assert!(!hosts.enter(&a, 2).1 && !hosts.enter(&a, 3).1);
         assert_eq!(hosts.multiplexes(place), [2, 3]);
         assert!(hosts.enter(&a, 4).1);
-        for _ in 0..4 {
-            assert_eq!(hosts.leave(place), None);
+        assert_eq!(hosts.sharing(place), [1, 2, 3, 4]);
+        for load in 1..=4 {
+            assert_eq!(hosts.leave(place, load), None);
         }
+        assert!(hosts.sharing(place).is_empty());
         assert!(hosts.enter(&a, 5).1 && hosts.enter(&a, 6).1);
     }
 }

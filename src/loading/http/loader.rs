@@ -53,6 +53,17 @@ enum Stage {
     Moving,
 }
 
+impl Stage {
+    /// The handle, while libcurl may be at work with it.
+    fn easy(&mut self) -> Option<&mut Easy<Exchange>> {
+        match self {
+            Stage::Transferring(easy) => Some(easy),
+            Stage::Redirecting(redirection) => Some(&mut redirection.easy),
+            _ => None,
+        }
+    }
+}
+
 struct Redirection {
     response: Arc<Response>,
     /// The exchange with the redirect's own body; libcurl may be done with it.
@@ -499,9 +510,6 @@ impl Loader {
 
     /// Makes libcurl read and send, or not, as things stand now.
     fn apply_pause(&mut self, engine: &mut Engine, key: usize) {
-        let Some(multi) = self.session_of(key).map(|session| session.multi) else {
-            return;
-        };
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
@@ -522,9 +530,48 @@ impl Loader {
                 options::hasten(easy);
             }
             easy.pause(wanted.0, wanted.1);
-            engine.touch(multi);
+            if wanted.0 {
+                self.hand_reading_on(engine, key);
+            }
         }
         self.arm(engine, key);
+    }
+
+    /// A load stops reading: the next one that shares its connection has to look at once what there
+    /// is to read. libcurl reads for the whole connection on behalf of one transfer, and when that
+    /// one has had enough, what OpenSSL has taken off the socket by then wakes nobody.
+    fn hand_reading_on(&mut self, engine: &mut Engine, key: usize) {
+        let connection = |easy: &Easy<Exchange>| easy.info_offset(curl::INFO_CONN_ID);
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let (Some(host), Some(easy)) = (load.host, load.stage.easy()) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(load.session) else {
+            return;
+        };
+        let exchange = easy.transfer();
+        if exchange.responded && !exchange.shares {
+            return session.hosts.does_not_multiplex(host);
+        }
+        let sharing = session.hosts.sharing(host);
+        if sharing.len() < 2 {
+            return;
+        }
+        let shared = connection(easy);
+        for other in sharing {
+            if *other != key
+                && let Some(Load { stage, .. }) = self.loads.get_mut(*other)
+                && let Some(easy) = stage.easy()
+                && connection(easy) == shared
+                && let (false, sending) = easy.transfer().paused
+            {
+                // Nothing changes, but libcurl will run the transfer.
+                easy.pause(false, sending);
+                return engine.nudge(session.multi);
+            }
+        }
     }
 
     /// Does what an exchange's callbacks left to do.
@@ -532,12 +579,11 @@ impl Loader {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
-        let (Stage::Transferring(easy) | Stage::Redirecting(Redirection { easy, .. })) =
-            &mut load.stage
-        else {
+        let Some(easy) = load.stage.easy() else {
             return;
         };
         let exchange = easy.transfer();
+        let stopped = exchange.shares && exchange.paused.0;
         if std::mem::take(&mut exchange.announce) {
             self.ready.push(Arc::clone(&load.start.client).operation());
         }
@@ -549,6 +595,9 @@ impl Loader {
             for other in session.hosts.multiplexes(host) {
                 self.admit(other);
             }
+        }
+        if stopped {
+            self.hand_reading_on(engine, key);
         }
         if let Some(response) = redirect {
             self.redirected(engine, key, response);
@@ -617,6 +666,7 @@ impl Loader {
     }
 
     fn follow(&mut self, engine: &mut Engine, key: usize) {
+        self.hand_reading_on(engine, key);
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
@@ -686,6 +736,7 @@ impl Loader {
 
     /// The end of a load.
     fn finish(&mut self, engine: &mut Engine, key: usize, result: Result<Vec<u8>, Failure>) {
+        self.hand_reading_on(engine, key);
         self.leave_host(key);
         let Some(mut load) = self.loads.try_remove(key) else {
             return;
@@ -764,7 +815,7 @@ impl Loader {
         };
         if queued {
             session.hosts.give_up(host, key);
-        } else if let Some(next) = session.hosts.leave(host) {
+        } else if let Some(next) = session.hosts.leave(host, key) {
             self.admit(next);
         }
     }
