@@ -98,11 +98,11 @@ impl Hosts {
         if let Some(index) = host.active.iter().position(|active| *active == load) {
             host.active.swap_remove(index);
         }
-        if host.sharing == Sharing::Yes || host.active.len() < self.limit {
-            if let Some(next) = host.waiting.pop_front() {
-                host.active.push(next);
-                return Some(next);
-            }
+        if (host.sharing == Sharing::Yes || host.active.len() < self.limit)
+            && let Some(next) = host.waiting.pop_front()
+        {
+            host.active.push(next);
+            return Some(next);
         }
         self.forget_if_unused(place);
         None
