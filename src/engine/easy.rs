@@ -80,12 +80,12 @@ impl Drop for List {
 }
 
 impl<T: Transfer> Easy<T> {
-    /// A handle with its callbacks.
+    /// A handle with its callbacks. `None` without memory, and when the process is ending.
     pub fn new(transfer: T) -> Option<Easy<T>> {
         process::initialise();
         // libcurl takes a lock of its own in this call. The loop has its turn already; one thread
         // may have several.
-        let turn = process::Turn::begin();
+        let turn = process::Turn::begin()?;
         // SAFETY: libcurl is initialised; NULL is checked.
         let handle = NonNull::new(unsafe { curl_sys::curl_easy_init() })?;
         drop(turn);
@@ -292,10 +292,14 @@ impl<T: Transfer> Easy<T> {
     /// Frees the handle and gives back the transfer.
     pub fn end(mut self) -> Ended<T> {
         self.free();
+        let headers = self.headers.take();
         // SAFETY: made by `Box::leak`; libcurl does not know it any more, and `drop` is not run.
         let state = unsafe { Box::from_raw(self.state.as_ptr()) };
         std::mem::forget(self);
-        Ended(state)
+        Ended {
+            state,
+            _headers: headers,
+        }
     }
 
     /// Frees libcurl's part.
@@ -308,20 +312,22 @@ impl<T: Transfer> Easy<T> {
             }
             curl_sys::curl_easy_cleanup(self.handle.as_ptr());
         }
-        // What libcurl pointed to until then.
-        self.headers = None;
     }
 }
 
-/// The transfer of a handle that was freed, where it lay.
-pub struct Ended<T>(Box<State<T>>);
+/// The transfer of a handle that was freed, where it lay, and what else was made with it.
+pub struct Ended<T> {
+    state: Box<State<T>>,
+    _headers: Option<List>,
+}
 
-// SAFETY: the pointer to the handle in it is not used any more, and the transfer may be sent.
+// SAFETY: the pointer to the handle in it is not used any more, the list is not shared, and the
+// transfer may be sent.
 unsafe impl<T: Send> Send for Ended<T> {}
 
 impl<T> Ended<T> {
     pub fn transfer(&mut self) -> &mut T {
-        self.0.transfer.get_mut()
+        self.state.transfer.get_mut()
     }
 }
 

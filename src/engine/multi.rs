@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_long, c_void};
 use std::os::fd::RawFd;
 use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use curl_sys::{CURL, CURLM, curl_socket_t};
@@ -16,6 +16,7 @@ use super::easy::{note_activity, turn_time};
 use super::process;
 use super::sockets::{MultiId, Sockets};
 use crate::foundation::pool::{Pool, Work};
+use crate::foundation::sync::Lock;
 
 /// What libcurl's callbacks change; they run inside calls of ours on the loop thread.
 struct Shared {
@@ -203,7 +204,13 @@ unsafe impl Sync for Condemned {}
 
 impl Work for Condemned {
     fn perform(self: Arc<Self>) {
-        let turn = process::Turn::begin();
+        // The process is ending: the kernel closes the connections. What is left of them stays
+        // known, as what a process holds when it ends.
+        static LEFT: Mutex<Vec<Arc<Condemned>>> = Mutex::new(Vec::new());
+        let Some(turn) = process::Turn::begin() else {
+            LEFT.locked().push(self);
+            return;
+        };
         // SAFETY: this is the last use of the handle, see above.
         let code = unsafe { curl_sys::curl_multi_cleanup(self.0.as_ptr()) };
         if code != curl_sys::CURLM_OK {

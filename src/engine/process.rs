@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::foundation::log;
 use crate::foundation::process::note_fork;
 
-/// Whoever works in libcurl or OpenSSL on a thread of the library's shares this lock for as long.
-/// `fork` takes it whole, so that a child inherits nothing half done: nobody would finish it there.
-/// The end of the process takes it for good, because exit handlers free what those libraries use.
+/// Whoever works in libcurl or OpenSSL shares this lock for as long. `fork` takes it whole, so that
+/// a child inherits nothing half done: nobody would finish it there. So does the end of the process,
+/// once it let nobody begin any more, because exit handlers free what those libraries use.
 struct Gate {
     lock: UnsafeCell<libc::pthread_rwlock_t>,
     /// A fork is under way that took the lock.
@@ -37,21 +37,14 @@ const EXIT_GRACE: Duration = Duration::from_millis(100);
 pub struct Turn(PhantomData<*const ()>);
 
 impl Turn {
-    /// Waits while the process forks; for ever when it is ending. A thread may have several turns
-    /// at once: the lock prefers those who share it to those who want it whole.
-    pub fn begin() -> Turn {
+    /// Waits while the process forks. `None` when it is ending. A thread may have several turns at
+    /// once: the lock prefers those who share it to those who want it whole.
+    pub fn begin() -> Option<Turn> {
         // SAFETY: a lock that was initialised statically; unlocked when the turn is dropped, on
         // this thread, which the value does not leave.
         unsafe { libc::pthread_rwlock_rdlock(GATE.lock.get()) };
         let turn = Turn(PhantomData);
-        if GATE.closing.load(Ordering::SeqCst) {
-            // The process did not wait until work before this was done.
-            drop(turn);
-            loop {
-                std::thread::park();
-            }
-        }
-        turn
+        (!GATE.closing.load(Ordering::SeqCst)).then_some(turn)
     }
 }
 
@@ -64,7 +57,7 @@ impl Drop for Turn {
 
 unsafe extern "C" fn before_fork() {
     // SAFETY: a lock that was initialised statically; unlocked by one of the two below. When this
-    // thread holds it already, because it is ending the process, the call fails.
+    // function was registered twice, the second call fails.
     let taken = unsafe { libc::pthread_rwlock_wrlock(GATE.lock.get()) } == 0;
     if taken {
         GATE.forking.store(true, Ordering::Relaxed);
@@ -132,7 +125,9 @@ pub fn initialise() {
         return;
     }
     prepare();
-    let turn = Turn::begin();
+    let Some(turn) = Turn::begin() else {
+        return;
+    };
     INITIALISED.call_once(|| {
         // SAFETY: called once; libcurl 7.84 and later make it thread-safe. `atexit` comes after it
         // so that our function runs before OpenSSL's, which frees what the event thread uses; it
@@ -157,6 +152,17 @@ extern "C" fn at_exit() {
         tv_sec: libc::time_t::try_from(end.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(end.subsec_nanos()),
     };
-    // SAFETY: a lock that was initialised statically, and is not unlocked any more.
-    unsafe { pthread_rwlock_timedwrlock(GATE.lock.get(), &end) };
+    // SAFETY: a lock that was initialised statically.
+    unsafe {
+        if pthread_rwlock_timedwrlock(GATE.lock.get(), &end) == 0 {
+            libc::pthread_rwlock_unlock(GATE.lock.get());
+        }
+    }
+}
+
+/// Ends the event thread's part in a process that is ending: it touches nothing any more.
+pub fn park_for_ever() -> ! {
+    loop {
+        std::thread::park();
+    }
 }

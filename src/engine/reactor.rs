@@ -243,7 +243,8 @@ impl<W: World> Reactor<W> {
         let own = self.wake.event.as_fd().as_raw_fd();
         self.engine.sockets.borrow_mut().watch_own(own);
         let mut events = [EpollEvent::empty(); EVENTS_A_TURN];
-        let mut turn = process::Turn::begin();
+        let begin = || process::Turn::begin().unwrap_or_else(|| process::park_for_ever());
+        let mut turn = begin();
         self.engine.begin_turn();
         loop {
             let more = self.take_commands();
@@ -255,7 +256,7 @@ impl<W: World> Reactor<W> {
             self.engine.sockets.borrow_mut().flush();
             drop(turn);
             let count = self.sleep(&mut events, busy);
-            turn = process::Turn::begin();
+            turn = begin();
             self.engine.begin_turn();
             self.handle(&events[..count]);
         }

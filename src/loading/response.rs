@@ -32,16 +32,20 @@ const LOOKED_FOR: [&str; 4] = [
 ];
 
 impl ReceivedFields {
+    /// Room for an ordinary head, so that it need not be moved while it grows.
+    pub fn with_room() -> ReceivedFields {
+        ReceivedFields {
+            bytes: Vec::with_capacity(512),
+            fields: Vec::with_capacity(16),
+            known: Default::default(),
+        }
+    }
+
     /// Takes one field line without its line break. Lines that are no field are left out.
     pub fn push(&mut self, line: &[u8]) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             return;
         };
-        if self.fields.capacity() == 0 {
-            // Room for an ordinary head, so that it need not be moved while it grows.
-            self.bytes.reserve(512);
-            self.fields.reserve(16);
-        }
         let name = &line[..colon];
         for (place, known) in self.known.iter_mut().zip(LOOKED_FOR) {
             if known.len() == colon
@@ -154,6 +158,35 @@ pub struct Response {
 
 begins_with_header!(Response);
 
+/// The place for a response that is yet to come. It is made with the request, by the thread that
+/// will let the response go: memory that one thread takes and another gives back makes them wait
+/// for each other.
+pub struct Blank(Arc<Response>);
+
+impl Blank {
+    pub fn new(url: &str) -> Blank {
+        Blank(Response::make(url, Head::default(), -1, None))
+    }
+
+    pub fn fill(mut self, head: Head) -> Arc<Response> {
+        let coded = head
+            .fields
+            .get("Content-Encoding")
+            .is_some_and(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
+        let length = head
+            .fields
+            .get("Content-Length")
+            .filter(|_| !coded && head.fields.get("Transfer-Encoding").is_none())
+            .and_then(length);
+        // Nobody else refers to it before this.
+        if let Some(response) = Arc::get_mut(&mut self.0) {
+            response.expected_length = length.unwrap_or(-1);
+            response.head = head;
+        }
+        self.0
+    }
+}
+
 impl Response {
     /// A response of any scheme.
     pub fn plain(
@@ -173,17 +206,7 @@ impl Response {
 
     /// A response of HTTP.
     pub fn http(url: &str, head: Head) -> Arc<Response> {
-        let coded = head
-            .fields
-            .get("Content-Encoding")
-            .is_some_and(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
-        let length = head
-            .fields
-            .get("Content-Length")
-            .filter(|_| !coded && head.fields.get("Transfer-Encoding").is_none())
-            .and_then(length)
-            .unwrap_or(-1);
-        Self::make(url, head, length, None)
+        Blank::new(url).fill(head)
     }
 
     fn make(
@@ -203,7 +226,6 @@ impl Response {
             filename: OnceCell::new(),
         })
     }
-
     pub fn url(&self) -> &CStr {
         &self.url
     }

@@ -33,7 +33,6 @@ pub enum Event {
     Complete,
 }
 
-#[derive(Default)]
 pub struct Mailbox {
     events: VecDeque<Event>,
     /// A method was called whose answer is still owed.
@@ -43,6 +42,15 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
+    pub fn new() -> Mailbox {
+        Mailbox {
+            // More are hardly ever there at once; the loop then takes no memory for them.
+            events: VecDeque::with_capacity(4),
+            blocked: false,
+            scheduled: false,
+        }
+    }
+
     pub fn unblock(&mut self) {
         self.blocked = false;
     }

@@ -90,7 +90,7 @@ impl Task {
                 delegate: None,
                 description: None,
                 handler,
-                mailbox: Mailbox::default(),
+                mailbox: Mailbox::new(),
                 decoder: None,
                 outcome: None,
                 spent: None,

@@ -11,7 +11,7 @@ use crate::foundation::error::{CURL_DOMAIN, Failure};
 use crate::foundation::error_code;
 use crate::loading::client::{LoadClient, LoadControl};
 use crate::loading::coding::{CodingError, Decoder};
-use crate::loading::response::{Head, Response};
+use crate::loading::response::{Blank, Head, Response};
 
 thread_local! {
     /// Loads for which something is to be done once libcurl has finished its work of this turn.
@@ -56,7 +56,8 @@ pub struct Exchange {
     pub control: Arc<LoadControl>,
     /// Where the load is on the loop, once it is there.
     pub key: usize,
-    url: String,
+    /// Where the response will be, until there is one.
+    blank: Option<Blank>,
     follows_redirects: bool,
     head: HeadReader,
     phase: Phase,
@@ -90,24 +91,24 @@ pub struct Exchange {
     started: bool,
 }
 
-pub struct Start {
+pub struct Start<'a> {
     pub client: Arc<dyn LoadClient>,
     pub control: Arc<LoadControl>,
-    pub url: String,
+    pub url: &'a str,
     pub collect: bool,
     pub body: Option<Arc<Data>>,
     pub repeatable: bool,
 }
 
 impl Exchange {
-    pub fn new(start: Start) -> Exchange {
+    pub fn new(start: Start<'_>) -> Exchange {
         Exchange {
             client: start.client,
             control: start.control,
             key: usize::MAX,
-            url: start.url,
+            blank: Some(Blank::new(start.url)),
             follows_redirects: true,
-            head: HeadReader::default(),
+            head: HeadReader::new(),
             phase: Phase::Head,
             sink: if start.collect {
                 Sink::Whole(Vec::new())
@@ -143,6 +144,9 @@ impl Exchange {
     }
 
     fn respond(&mut self, head: Head) -> Flow {
+        let Some(blank) = self.blank.take() else {
+            return Flow::Continue;
+        };
         self.responded = true;
         self.shares = !head.http_version.starts_with("HTTP/1");
         self.multiplexed = self.shares;
@@ -160,7 +164,7 @@ impl Exchange {
             // A server may lie: what it does not send costs at most this.
             whole.reserve_exact(length.min(1 << 20));
         }
-        let response = Response::http(&self.url, head);
+        let response = blank.fill(head);
         if redirects && location && self.follows_redirects {
             self.phase = Phase::Redirect;
             self.redirect = Some(response);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::loading::response::Head;
+use crate::loading::response::{Head, ReceivedFields};
 
 /// Where in a response the next header line belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +24,18 @@ pub struct HeadReader {
     head: Head,
 }
 
-impl Default for HeadReader {
-    fn default() -> Self {
+impl HeadReader {
+    pub fn new() -> HeadReader {
+        let fields = ReceivedFields::with_room();
         HeadReader {
             place: Place::Start,
-            head: Head::default(),
+            head: Head {
+                fields,
+                ..Head::default()
+            },
         }
     }
-}
 
-impl HeadReader {
     /// Takes a line with its line break. The final response's head, when this line ends it.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Head>, Malformed> {
         // What a connection that closed left of a line is no line.
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     fn read(lines: &[&str]) -> Vec<Head> {
-        let mut reader = HeadReader::default();
+        let mut reader = HeadReader::new();
         lines
             .iter()
             .filter_map(|line| reader.line(format!("{line}\r\n").as_bytes()).unwrap())

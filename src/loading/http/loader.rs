@@ -867,7 +867,7 @@ pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Opti
     let exchange = Exchange::new(exchange::Start {
         client: Arc::clone(&start.client),
         control: Arc::clone(&start.control),
-        url: url.as_str().to_owned(),
+        url: url.as_str(),
         collect: start.collect,
         body: request.body.clone(),
         repeatable: options::is_idempotent(request.method()),
