@@ -94,7 +94,7 @@ unsafe extern "C-unwind" {
 }
 
 /// Requests that are held open for long must not time out.
-const PATIENCE: f64 = 3600.0;
+const PATIENCE: f64 = 240.0;
 
 pub fn run(row: &str, options: &Options) -> Result<(), String> {
     match row {

@@ -1,10 +1,10 @@
 //! What of libcurl's interface `curl-sys` does not declare, and safe questions to the library.
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 
 use curl_sys::{CURL, CURLINFO, CURLMoption, CURLoption};
 
-pub const OPTION_PROTOCOLS_STR: CURLoption = 10_000 + 318;
+pub const OPTION_CURLU: CURLoption = 10_000 + 282;
 pub const OPTION_QUICK_EXIT: CURLoption = 322;
 pub const OPTION_SEEKFUNCTION: CURLoption = 20_000 + 167;
 pub const OPTION_PREREQFUNCTION: CURLoption = 20_000 + 312;
@@ -19,7 +19,7 @@ pub const PIPE_MULTIPLEX: c_long = 2;
 /// Bytes of the request's body that were sent.
 pub const INFO_SIZE_UPLOAD: CURLINFO = 0x0060_0000 + 7;
 /// `CURLINFO_CONN_ID`: which connection a transfer uses, or used last. Since libcurl 8.2.
-pub const INFO_CONN_ID: CURLINFO = 0x60_0000 + 64;
+pub const INFO_CONN_ID: CURLINFO = 0x0060_0000 + 64;
 /// `CURLE_TOO_LARGE`
 pub const ERROR_TOO_LARGE: u32 = 100;
 /// `CURLPAUSE_RECV`
@@ -31,7 +31,41 @@ pub const READ_PAUSE: usize = 0x1000_0001;
 /// `CURL_READFUNC_ABORT`
 pub const READ_ABORT: usize = 0x1000_0000;
 
+/// A URL that libcurl has parsed.
+#[repr(C)]
+pub struct CURLU {
+    _private: [u8; 0],
+}
+
+/// `struct curl_tlssessioninfo`
+#[repr(C)]
+pub struct TlsSession {
+    pub backend: c_int,
+    /// An `SSL *` of OpenSSL's.
+    pub internals: *mut c_void,
+}
+
+/// `CURLSSLBACKEND_OPENSSL`
+pub const TLS_BACKEND_OPENSSL: c_int = 1;
+/// `CURLINFO_TLS_SSL_PTR`
+pub const INFO_TLS_SSL_PTR: CURLINFO = 0x0040_0000 + 45;
+
+/// `CURLUPART_URL`
+pub const PART_URL: c_int = 0;
+/// `CURLU_PATH_AS_IS`
+pub const URL_PATH_AS_IS: c_uint = 1 << 7;
+
 unsafe extern "C" {
+    /// OpenSSL's: whether bytes were read from the transport that nobody has read.
+    pub fn SSL_has_pending(session: *const c_void) -> c_int;
+    pub fn curl_url() -> *mut CURLU;
+    pub fn curl_url_set(
+        handle: *mut CURLU,
+        part: c_int,
+        text: *const c_char,
+        flags: c_uint,
+    ) -> c_int;
+    pub fn curl_url_cleanup(handle: *mut CURLU);
     pub fn curl_easy_setopt(curl: *mut CURL, option: CURLoption, ...) -> u32;
     pub fn curl_easy_getinfo(curl: *mut CURL, info: CURLINFO, ...) -> u32;
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_slist, curl_socket_t};
 
-use super::curl;
+use super::curl::{self, CURLU};
 use super::multi::Multi;
 use super::{process, sockets};
 
@@ -64,10 +64,21 @@ pub struct Easy<T: Transfer> {
     handle: NonNull<CURL>,
     /// From a box; libcurl holds this pointer too.
     state: NonNull<State<T>>,
+    url: Option<Address>,
     headers: Option<List>,
     multi: Option<Rc<Multi>>,
     /// It was in a multi handle.
     used: bool,
+}
+
+/// A URL that was parsed beforehand: libcurl would do that on the loop.
+struct Address(NonNull<CURLU>);
+
+impl Drop for Address {
+    fn drop(&mut self) {
+        // SAFETY: made by curl_url, and the easy handle that read it is gone or not in use.
+        unsafe { curl::curl_url_cleanup(self.0.as_ptr()) }
+    }
 }
 
 struct List(*mut curl_slist);
@@ -98,6 +109,7 @@ impl<T: Transfer> Easy<T> {
         let easy = Easy {
             handle,
             state: NonNull::from(Box::leak(state)),
+            url: None,
             headers: None,
             multi: None,
             used: false,
@@ -186,6 +198,30 @@ impl<T: Transfer> Easy<T> {
         }
     }
 
+    /// Sets the URL. False when libcurl refuses it.
+    pub fn set_url(&mut self, text: &CStr) -> bool {
+        // SAFETY: NULL is checked.
+        let Some(handle) = NonNull::new(unsafe { curl::curl_url() }) else {
+            return false;
+        };
+        let url = Address(handle);
+        // SAFETY: the handle is live; the text is copied.
+        let code = unsafe {
+            curl::curl_url_set(
+                handle.as_ptr(),
+                curl::PART_URL,
+                text.as_ptr(),
+                curl::URL_PATH_AS_IS,
+            )
+        };
+        if code != 0 {
+            return false;
+        }
+        self.set_pointer(curl::OPTION_CURLU, handle.as_ptr().cast_const().cast());
+        self.url = Some(url);
+        true
+    }
+
     /// Sets the request's header lines, without line breaks.
     pub fn set_headers(&mut self, lines: impl Iterator<Item = CString>) {
         let mut list: *mut curl_slist = null_mut();
@@ -213,6 +249,30 @@ impl<T: Transfer> Easy<T> {
         // SAFETY: an info of this type is a curl_off_t.
         unsafe { curl::curl_easy_getinfo(self.handle.as_ptr(), info, &mut value) };
         value
+    }
+
+    /// Which connection the transfer uses, or used last, by libcurl's numbers for a multi handle.
+    pub fn connection(&self) -> i64 {
+        self.info_offset(curl::INFO_CONN_ID)
+    }
+
+    /// Whether OpenSSL holds bytes that it has taken off the transfer's socket.
+    pub fn has_buffered_input(&self) -> bool {
+        let mut session: *mut curl::TlsSession = null_mut();
+        // SAFETY: this info is a pointer to a structure in the handle; the session in it is that of
+        // a connection that is open, or NULL, and belongs to this thread.
+        unsafe {
+            let info = curl::INFO_TLS_SSL_PTR;
+            curl::curl_easy_getinfo(self.handle.as_ptr(), info, &mut session);
+            match session.as_ref() {
+                Some(session) if session.backend == curl::TLS_BACKEND_OPENSSL => {
+                    !session.internals.is_null()
+                        && curl::SSL_has_pending(session.internals.cast_const()) != 0
+                }
+                // It is not known: looking does no harm.
+                _ => true,
+            }
+        }
     }
 
     /// libcurl's own words about what went wrong.
@@ -292,13 +352,13 @@ impl<T: Transfer> Easy<T> {
     /// Frees the handle and gives back the transfer.
     pub fn end(mut self) -> Ended<T> {
         self.free();
-        let headers = self.headers.take();
+        let leftovers = (self.headers.take(), self.url.take());
         // SAFETY: made by `Box::leak`; libcurl does not know it any more, and `drop` is not run.
         let state = unsafe { Box::from_raw(self.state.as_ptr()) };
         std::mem::forget(self);
         Ended {
             state,
-            _headers: headers,
+            _leftovers: leftovers,
         }
     }
 
@@ -318,11 +378,11 @@ impl<T: Transfer> Easy<T> {
 /// The transfer of a handle that was freed, where it lay, and what else was made with it.
 pub struct Ended<T> {
     state: Box<State<T>>,
-    _headers: Option<List>,
+    _leftovers: (Option<List>, Option<Address>),
 }
 
-// SAFETY: the pointer to the handle in it is not used any more, the list is not shared, and the
-// transfer may be sent.
+// SAFETY: the pointer to the handle in it is not used any more, the list and the URL are not shared,
+// and the transfer may be sent.
 unsafe impl<T: Send> Send for Ended<T> {}
 
 impl<T> Ended<T> {

@@ -67,6 +67,9 @@ pub struct Multi {
 /// that are slow to resolve must not hold up all others.
 const MOST_LOOKUPS: c_long = 256;
 
+/// So many connections are kept open at least for later requests, to whatever hosts.
+const LEAST_KEPT: c_long = 64;
+
 /// Limits that a session sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -109,6 +112,10 @@ impl Multi {
             curl_sys::curl_multi_setopt(raw, curl_sys::CURLMOPT_TIMERDATA, data);
             curl_sys::curl_multi_setopt(raw, curl::MULTI_OPTION_PIPELINING, curl::PIPE_MULTIPLEX);
             curl_sys::curl_multi_setopt(raw, curl_sys::CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
+            // By default it depends on how many transfers there happen to be, and connections of
+            // which there are more are closed.
+            let kept = per_host.saturating_mul(2).max(LEAST_KEPT);
+            curl_sys::curl_multi_setopt(raw, curl_sys::CURLMOPT_MAXCONNECTS, kept);
             // Older versions do not know these; there each transfer's own option serves, and a
             // thread for each look-up.
             let yes: c_long = 1;

@@ -32,9 +32,11 @@ pub trait World: Sized + 'static {
     fn finished(&mut self, engine: &mut Engine, key: usize, code: u32);
     /// A timer that was armed for `token` came due.
     fn timer(&mut self, engine: &mut Engine, token: usize);
-    /// Everything of this turn is done: the time to pass on what it brought. `busy`: the next turn
-    /// follows at once, so that several can be passed on together.
-    fn turn_ended(&mut self, engine: &mut Engine, busy: bool);
+    /// Everything of this turn is done. True when something is left to be passed on with what the
+    /// next turns bring.
+    fn turn_ended(&mut self, engine: &mut Engine) -> bool;
+    /// Nothing more comes at once: the time to pass on what is left.
+    fn pass_on(&mut self);
     /// A panic was caught in one of the above.
     fn panicked(&mut self, engine: &mut Engine);
 }
@@ -250,12 +252,16 @@ impl<W: World> Reactor<W> {
             let more = self.take_commands();
             self.fire_timers();
             self.work();
+            let mut holds = false;
+            self.guarded(|world, engine| holds = world.turn_ended(engine));
             let busy = more || !self.engine.touched.is_empty();
-            self.guarded(|world, engine| world.turn_ended(engine, busy));
-            let busy = busy || !self.engine.touched.is_empty();
             self.engine.sockets.borrow_mut().flush();
             drop(turn);
-            let count = self.sleep(&mut events, busy);
+            let mut count = self.sleep(&mut events, busy || holds);
+            if holds && count == 0 && !busy && self.commands.is_empty() {
+                self.guarded(|world, _| world.pass_on());
+                count = self.sleep(&mut events, false);
+            }
             turn = begin();
             self.engine.begin_turn();
             self.handle(&events[..count]);

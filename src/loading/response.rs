@@ -13,13 +13,13 @@ use crate::foundation::media;
 use crate::foundation::object::{Class, Header, Object, begins_with_header, downcast, hash_of};
 use crate::foundation::string::{Text, c_string};
 
-/// Header fields as they came: one buffer, and where in it the fields are.
+/// Header fields as they came: their lines in one buffer, and where each ends. They are taken apart
+/// when somebody looks.
 #[derive(Clone, Debug, Default)]
 pub struct ReceivedFields {
     bytes: Vec<u8>,
-    /// Where each field's name begins and ends, and where its value does.
-    fields: Vec<[u32; 4]>,
-    /// The first field of each name in `LOOKED_FOR`.
+    ends: Vec<u32>,
+    /// The first line with each name in `LOOKED_FOR`.
     known: [Option<u32>; LOOKED_FOR.len()],
 }
 
@@ -36,54 +36,56 @@ impl ReceivedFields {
     pub fn with_room() -> ReceivedFields {
         ReceivedFields {
             bytes: Vec::with_capacity(512),
-            fields: Vec::with_capacity(16),
+            ends: Vec::with_capacity(16),
             known: Default::default(),
         }
     }
 
-    /// Takes one field line without its line break. Lines that are no field are left out.
+    /// Takes one line without its line break. Lines that are no field are passed over later.
     pub fn push(&mut self, line: &[u8]) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-            return;
-        };
-        let name = &line[..colon];
         for (place, known) in self.known.iter_mut().zip(LOOKED_FOR) {
-            if known.len() == colon
+            if line.get(known.len()) == Some(&b':')
                 && place.is_none()
-                && name.eq_ignore_ascii_case(known.as_bytes())
+                && line[..known.len()].eq_ignore_ascii_case(known.as_bytes())
             {
-                *place = Some(self.fields.len() as u32);
+                *place = Some(self.ends.len() as u32);
             }
         }
-        let value = line[colon + 1..].trim_ascii_start();
-        let start = self.bytes.len();
         self.bytes.extend_from_slice(line);
-        let end = start + line.len();
         // libcurl refuses heads of more than a few hundred kilobytes long before this overflows.
-        let places = [start, start + colon, end - value.len(), end];
-        self.fields.push(places.map(|at| at as u32));
+        self.ends.push(self.bytes.len() as u32);
     }
 
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.fields.clear();
+        self.ends.clear();
         self.known = [None; LOOKED_FOR.len()];
     }
 
-    fn field(&self, places: &[u32; 4]) -> (&[u8], &[u8]) {
-        let [start, colon, value, end] = places.map(|at| at as usize);
-        (&self.bytes[start..colon], &self.bytes[value..end])
+    fn line(&self, index: usize) -> Option<&[u8]> {
+        let start = match index.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        let end = *self.ends.get(index)?;
+        self.bytes.get(start as usize..end as usize)
+    }
+
+    /// The name and the value in a line.
+    fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii()))
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|places| self.field(places))
+        (0..self.ends.len()).filter_map(|index| Self::field(self.line(index)?))
     }
 
     /// The first field of that name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         if let Some(known) = LOOKED_FOR.iter().position(|known| *known == name) {
-            let place = self.known[known]? as usize;
-            return self.fields.get(place).map(|places| self.field(places).1);
+            let line = self.line(self.known[known]? as usize)?;
+            return Self::field(line).map(|(_, value)| value);
         }
         self.iter()
             .find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))

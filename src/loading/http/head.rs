@@ -39,8 +39,17 @@ impl HeadReader {
     /// Takes a line with its line break. The final response's head, when this line ends it.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Head>, Malformed> {
         // What a connection that closed left of a line is no line.
-        if self.place == Place::Done || !line.ends_with(b"\n") {
+        let Some(line) = line.strip_suffix(b"\n") else {
             return Ok(None);
+        };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match self.place {
+            Place::Done => return Ok(None),
+            Place::Fields if !line.is_empty() && !line.starts_with(b"HTTP/") => {
+                self.head.fields.push(line);
+                return Ok(None);
+            }
+            _ => {}
         }
         let line = line.trim_ascii_end();
         if let Some(status) = line.strip_prefix(b"HTTP/") {
@@ -48,9 +57,6 @@ impl HeadReader {
             return Ok(None);
         }
         if !line.is_empty() {
-            if self.place == Place::Fields {
-                self.head.fields.push(line);
-            }
             return Ok(None);
         }
         if self.place == Place::Fields && self.head.status >= 200 {

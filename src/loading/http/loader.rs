@@ -101,9 +101,11 @@ struct Session {
     closed: bool,
 }
 
-/// How many turns, and how many operations, are posted together while the loop is busy.
-const TURNS_TOGETHER: u32 = 4;
+/// How many turns, how many operations, and which part of all loads are waited for at most, so that
+/// they are posted together.
+const TURNS_TOGETHER: u32 = 8;
 const READY_TOGETHER: usize = 32;
+const OF_ALL: usize = 4;
 
 pub struct Loader {
     loads: Slab<Load>,
@@ -116,6 +118,8 @@ pub struct Loader {
     attention: Vec<usize>,
     /// Loads whose turn has come.
     admitted: Vec<usize>,
+    /// Connections that a load has stopped reading: session, host, and libcurl's number.
+    stopped: Vec<(usize, hosts::Place, i64)>,
     /// What may be of the program's, and is not to be let go on this thread.
     graveyard: Vec<Box<dyn Send>>,
     /// The load that is being worked on: to be failed when that panics.
@@ -133,6 +137,7 @@ impl World for Loader {
             turns_waited: 0,
             attention: Vec::new(),
             admitted: Vec::new(),
+            stopped: Vec::new(),
             graveyard: Vec::new(),
             current: None,
         }
@@ -204,7 +209,7 @@ impl World for Loader {
         self.current = None;
     }
 
-    fn turn_ended(&mut self, engine: &mut Engine, busy: bool) {
+    fn turn_ended(&mut self, engine: &mut Engine) -> bool {
         let mut attention = std::mem::take(&mut self.attention);
         loop {
             // Either makes more of the other.
@@ -226,19 +231,28 @@ impl World for Loader {
             }
         }
         self.attention = attention;
+        self.hand_reading_on(engine);
         if !self.graveyard.is_empty() {
             let burial = Burial(Mutex::new(std::mem::take(&mut self.graveyard)));
             Pool::shared().submit_patiently(Arc::new(burial));
         }
         if self.ready.is_empty() {
-            return;
+            return false;
         }
-        // While more is coming at once, several turns share one waking of the other thread.
-        let few = self.turns_waited < TURNS_TOGETHER && self.ready.len() < READY_TOGETHER;
-        if busy && few && !exchange::take_pressing() {
+        // Where much is under way, several turns share one waking of the other thread.
+        let together = self.loads.len() / OF_ALL;
+        if self.turns_waited < TURNS_TOGETHER
+            && self.ready.len() < together.min(READY_TOGETHER)
+            && !exchange::take_pressing()
+        {
             self.turns_waited += 1;
-            return;
+            return true;
         }
+        self.pass_on();
+        false
+    }
+
+    fn pass_on(&mut self) {
         self.turns_waited = 0;
         self.post();
     }
@@ -531,17 +545,15 @@ impl Loader {
             }
             easy.pause(wanted.0, wanted.1);
             if wanted.0 {
-                self.hand_reading_on(engine, key);
+                self.stops_reading(key);
             }
         }
         self.arm(engine, key);
     }
 
-    /// A load stops reading: the next one that shares its connection has to look at once what there
-    /// is to read. libcurl reads for the whole connection on behalf of one transfer, and when that
-    /// one has had enough, what OpenSSL has taken off the socket by then wakes nobody.
-    fn hand_reading_on(&mut self, engine: &mut Engine, key: usize) {
-        let connection = |easy: &Easy<Exchange>| easy.info_offset(curl::INFO_CONN_ID);
+    /// A load stops reading: notes that others that share its connection may have to look what there
+    /// is to read.
+    fn stops_reading(&mut self, key: usize) {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
@@ -555,21 +567,41 @@ impl Loader {
         if exchange.responded && !exchange.shares {
             return session.hosts.does_not_multiplex(host);
         }
-        let sharing = session.hosts.sharing(host);
-        if sharing.len() < 2 {
-            return;
+        if session.hosts.sharing(host).len() > 1 {
+            let connection = easy.connection();
+            let noted = (load.session, host, connection);
+            if !self.stopped.contains(&noted) {
+                self.stopped.push(noted);
+            }
         }
-        let shared = connection(easy);
-        for other in sharing {
-            if *other != key
-                && let Some(Load { stage, .. }) = self.loads.get_mut(*other)
-                && let Some(easy) = stage.easy()
-                && connection(easy) == shared
-                && let (false, sending) = easy.transfer().paused
-            {
-                // Nothing changes, but libcurl will run the transfer.
-                easy.pause(false, sending);
-                return engine.nudge(session.multi);
+    }
+
+    /// Lets another load read where one has stopped. libcurl reads a whole connection on behalf of
+    /// one transfer; when that one has had enough, what OpenSSL has taken off the socket by then
+    /// wakes nobody.
+    fn hand_reading_on(&mut self, engine: &mut Engine) {
+        for (session, host, connection) in self.stopped.drain(..) {
+            let Some(session) = self.sessions.get(session) else {
+                continue;
+            };
+            for other in session.hosts.sharing(host) {
+                let Some(easy) = self
+                    .loads
+                    .get_mut(*other)
+                    .and_then(|load| load.stage.easy())
+                else {
+                    continue;
+                };
+                let (receiving, sending) = easy.transfer().paused;
+                if receiving || easy.connection() != connection {
+                    continue;
+                }
+                if easy.has_buffered_input() {
+                    // Nothing changes, but libcurl will run the transfer.
+                    easy.pause(false, sending);
+                    engine.nudge(session.multi);
+                }
+                break;
             }
         }
     }
@@ -597,7 +629,7 @@ impl Loader {
             }
         }
         if stopped {
-            self.hand_reading_on(engine, key);
+            self.stops_reading(key);
         }
         if let Some(response) = redirect {
             self.redirected(engine, key, response);
@@ -666,7 +698,7 @@ impl Loader {
     }
 
     fn follow(&mut self, engine: &mut Engine, key: usize) {
-        self.hand_reading_on(engine, key);
+        self.stops_reading(key);
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
@@ -736,7 +768,7 @@ impl Loader {
 
     /// The end of a load.
     fn finish(&mut self, engine: &mut Engine, key: usize, result: Result<Vec<u8>, Failure>) {
-        self.hand_reading_on(engine, key);
+        self.stops_reading(key);
         self.leave_host(key);
         let Some(mut load) = self.loads.try_remove(key) else {
             return;
@@ -881,7 +913,7 @@ pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Opti
         &start.additional_headers
     };
     let mut easy = Easy::new(exchange)?;
-    options::apply(&mut easy, url, request, additional).then_some(easy)
+    options::apply(&mut easy, url, request, additional, start.idle_timeout).then_some(easy)
 }
 
 /// The request that a redirect leads to; `None` when the response is no redirect.

@@ -1,6 +1,7 @@
 //! Turns a request into libcurl's options.
 
 use std::ffi::{CStr, CString, c_long};
+use std::time::Duration;
 
 use url::Url;
 
@@ -19,7 +20,9 @@ const RECEIVE_BUFFER: c_long = 64 * 1024;
 const FAST_RECEIVE_BUFFER: c_long = 256 * 1024;
 /// libcurl's largest send buffer, also one for all transfers of a session.
 const SEND_BUFFER: c_long = 2 * 1024 * 1024;
-/// A connection may take as long as the load: the load's own timers end it.
+/// How long libcurl lets a connection take by default. The load's own timers end it, and may be set
+/// to more; an option for it costs libcurl a timer for each request.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(300);
 const NO_CONNECT_TIMEOUT: c_long = 7 * 24 * 3600 * 1000;
 
 const USER_AGENT: &CStr = match CStr::from_bytes_with_nul(
@@ -60,17 +63,20 @@ pub fn apply(
     url: &Url,
     request: &RequestValue,
     additional: &HeaderFields,
+    idle_timeout: Duration,
 ) -> bool {
     easy.set_long(curl_sys::CURLOPT_NOSIGNAL, 1);
     // Without it, ending a transfer may wait for a resolver thread.
     easy.set_long(curl::OPTION_QUICK_EXIT, 1);
-    easy.set_string(curl::OPTION_PROTOCOLS_STR, c"http,https");
     easy.set_long(curl_sys::CURLOPT_PATH_AS_IS, 1);
-    easy.set_long(curl_sys::CURLOPT_CONNECTTIMEOUT_MS, NO_CONNECT_TIMEOUT);
+    if idle_timeout >= CONNECT_TIMEOUT {
+        easy.set_long(curl_sys::CURLOPT_CONNECTTIMEOUT_MS, NO_CONNECT_TIMEOUT);
+    }
     easy.set_long(curl_sys::CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
     // No proxy: without this libcurl looks for one in the environment, which another thread of the
     // program may be changing.
     easy.set_string(curl_sys::CURLOPT_PROXY, c"");
+    easy.set_string(curl_sys::CURLOPT_NOPROXY, c"");
     if url.scheme() == "https" {
         // Only where HTTP/2 can happen: it makes transfers wait for the first one's connection.
         easy.set_long(curl_sys::CURLOPT_PIPEWAIT, 1);
@@ -92,7 +98,7 @@ pub fn apply(
     }
     method(easy, request);
     easy.set_headers(header_lines(request, additional).into_iter());
-    easy.set_string(curl_sys::CURLOPT_URL, &wire_url(url))
+    easy.set_url(&wire_url(url))
 }
 
 /// Gives libcurl a larger buffer, in the middle of a transfer.
