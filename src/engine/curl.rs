@@ -31,9 +31,9 @@ pub const READ_PAUSE: usize = 0x1000_0001;
 /// `CURL_READFUNC_ABORT`
 pub const READ_ABORT: usize = 0x1000_0000;
 
-/// A URL that libcurl has parsed.
+/// `CURLU`: a URL that libcurl has parsed.
 #[repr(C)]
-pub struct CURLU {
+pub struct ParsedUrl {
     _private: [u8; 0],
 }
 
@@ -58,14 +58,14 @@ pub const URL_PATH_AS_IS: c_uint = 1 << 7;
 unsafe extern "C" {
     /// OpenSSL's: whether bytes were read from the transport that nobody has read.
     pub fn SSL_has_pending(session: *const c_void) -> c_int;
-    pub fn curl_url() -> *mut CURLU;
+    pub fn curl_url() -> *mut ParsedUrl;
     pub fn curl_url_set(
-        handle: *mut CURLU,
+        handle: *mut ParsedUrl,
         part: c_int,
         text: *const c_char,
         flags: c_uint,
     ) -> c_int;
-    pub fn curl_url_cleanup(handle: *mut CURLU);
+    pub fn curl_url_cleanup(handle: *mut ParsedUrl);
     pub fn curl_easy_setopt(curl: *mut CURL, option: CURLoption, ...) -> u32;
     pub fn curl_easy_getinfo(curl: *mut CURL, info: CURLINFO, ...) -> u32;
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_slist, curl_socket_t};
 
-use super::curl::{self, CURLU};
+use super::curl::{self, ParsedUrl};
 use super::multi::Multi;
 use super::{process, sockets};
 
@@ -72,7 +72,7 @@ pub struct Easy<T: Transfer> {
 }
 
 /// A URL that was parsed beforehand: libcurl would do that on the loop.
-struct Address(NonNull<CURLU>);
+struct Address(NonNull<ParsedUrl>);
 
 impl Drop for Address {
     fn drop(&mut self) {

@@ -6,6 +6,7 @@ mod head;
 mod hosts;
 mod loader;
 mod options;
+mod prepare;
 mod remote;
 
 pub use exchange::coding_failure;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::loader::{self, Command, Loader};
+use super::loader::{Command, Loader};
+use super::prepare;
 use crate::engine::easy::Easy;
 use crate::engine::reactor::{self, Remote};
 use crate::foundation::process::PerProcess;
@@ -25,7 +26,7 @@ pub fn start(start: Box<LoadStart>) -> bool {
     let Some(remote) = remote() else {
         return false;
     };
-    let prepared = loader::prepare(&start, &start.request, false).and_then(Easy::prepared);
+    let prepared = prepare::prepare(&start, &start.request, false).and_then(Easy::prepared);
     remote.send(Command::Start(start, prepared)).is_ok()
 }
 

@@ -1,33 +1,32 @@
-//! The loads of all sessions, on the loop thread: from request through redirects to the end.
+//! The loads of all sessions, on the loop thread: their life from request to end.
+
+mod load;
+mod reading;
+mod redirects;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use slab::Slab;
-use url::Url;
 
+use self::load::{Load, Stage};
 use super::exchange::{self, Exchange};
-use super::{Spent, failure, hosts, options};
-use crate::engine::curl;
-use crate::engine::easy::{Easy, Ended, Flow, Prepared};
+use super::prepare::{prepare, usable_url};
+use super::{Spent, failure, hosts};
+use crate::engine::easy::{Ended, Prepared};
 use crate::engine::multi::Limits;
 use crate::engine::reactor::{Engine, World};
 use crate::engine::sockets::MultiId;
 use crate::engine::timers::Timer;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
-use crate::foundation::headers::HeaderFields;
 use crate::foundation::pool::{Pool, Work};
 use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::client::{
-    ANSWERED, CANCEL, Connections, Finished, LoadControl, LoadStart, NO_SLOT, REDIRECT,
-    Redirecting, SUSPENSION,
+    ANSWERED, CANCEL, Connections, Finished, LoadControl, LoadStart, NO_SLOT, REDIRECT, SUSPENSION,
 };
-use crate::loading::redirect::{self, Redirect, UnusableReason};
 use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
-use crate::loading::response::Response;
 
 pub enum Command {
     /// Begin, with a handle that was made ready for the first request.
@@ -35,61 +34,6 @@ pub enum Command {
     Signal(Arc<LoadControl>),
     /// A session is gone: close its connections.
     Close(Arc<Connections>),
-}
-
-/// Where a load stands. It moves forward through these, and back to `Queued` with every redirect.
-enum Stage {
-    /// Waits for its turn to connect to the host.
-    Queued,
-    /// Its turn has come; it begins with the next turn of the loop.
-    Admitted,
-    /// It is suspended and has not begun: it queues up again when it is resumed.
-    Parked,
-    /// libcurl is at work.
-    Transferring(Easy<Exchange>),
-    /// A redirect came and is looked at, or somebody is asked about it.
-    Redirecting(Redirection),
-    /// Between two stages, inside one function.
-    Moving,
-}
-
-impl Stage {
-    /// The handle, while libcurl may be at work with it.
-    fn easy(&mut self) -> Option<&mut Easy<Exchange>> {
-        match self {
-            Stage::Transferring(easy) => Some(easy),
-            Stage::Redirecting(redirection) => Some(&mut redirection.easy),
-            _ => None,
-        }
-    }
-}
-
-struct Redirection {
-    response: Arc<Response>,
-    /// The exchange with the redirect's own body; libcurl may be done with it.
-    easy: Easy<Exchange>,
-    done: Option<u32>,
-    /// What to do, once that is known: another request, or none to take this response.
-    answer: Option<Option<Arc<RequestValue>>>,
-}
-
-struct Load {
-    start: Box<LoadStart>,
-    /// Its session's place.
-    session: usize,
-    /// The request of this hop.
-    request: Arc<RequestValue>,
-    /// What limits on connections count this hop under; set while it has entered there.
-    host: Option<hosts::Place>,
-    /// The handle for this hop, if it was made beforehand.
-    prepared: Option<Prepared<Exchange>>,
-    stage: Stage,
-    redirects: usize,
-    /// A redirect led to another origin: what is secret to the first stays behind.
-    crossed: bool,
-    timer: Timer,
-    /// What libcurl had sent of the body when that was last looked at.
-    moved: i64,
 }
 
 /// What the loop keeps for one session.
@@ -268,49 +212,6 @@ impl World for Loader {
         }
     }
 }
-
-impl Load {
-    /// When the load fails if nothing moves until then. `None` while it is not the network that is
-    /// waited for.
-    fn idle_deadline(&mut self) -> Option<Instant> {
-        match &mut self.stage {
-            Stage::Transferring(easy) => {
-                let exchange = easy.transfer();
-                let held = exchange.paused != (false, false) || self.start.control.is_asking();
-                (!held).then(|| exchange.activity.checked_add(self.start.idle_timeout))?
-            }
-            _ => None,
-        }
-    }
-
-    /// Looks whether more of the request's body was sent. libcurl takes large pieces of it, which
-    /// may be long on their way after that.
-    fn note_sending(&mut self, now: Instant) {
-        if let Stage::Transferring(easy) = &mut self.stage
-            && easy.transfer().is_sending()
-        {
-            let moved = easy.info_offset(curl::INFO_SIZE_UPLOAD);
-            if std::mem::replace(&mut self.moved, moved) != moved {
-                easy.transfer().activity = now;
-            }
-        }
-    }
-
-    /// When to look at it next: at a deadline, and before that while a body is being sent.
-    fn next_look(&mut self, now: Instant) -> Option<Instant> {
-        let mut idle = self.idle_deadline();
-        if let Stage::Transferring(easy) = &mut self.stage
-            && easy.transfer().is_sending()
-        {
-            let sample = now.checked_add(self.start.idle_timeout / SAMPLES);
-            idle = idle.into_iter().chain(sample).min();
-        }
-        idle.into_iter().chain(self.start.resource_deadline).min()
-    }
-}
-
-/// How often the sending of a body is looked at within an idle timeout.
-const SAMPLES: u32 = 8;
 
 /// Things that are let go on a thread of the pool.
 struct Burial(Mutex<Vec<Box<dyn Send>>>);
@@ -522,90 +423,6 @@ impl Loader {
         }
     }
 
-    /// Makes libcurl read and send, or not, as things stand now.
-    fn apply_pause(&mut self, engine: &mut Engine, key: usize) {
-        let Some(load) = self.loads.get_mut(key) else {
-            return;
-        };
-        let suspended = load.start.control.is_suspended();
-        let easy = match &mut load.stage {
-            Stage::Transferring(easy) => easy,
-            Stage::Redirecting(redirection) if redirection.done.is_none() => &mut redirection.easy,
-            _ => return self.arm(engine, key),
-        };
-        let exchange = easy.transfer();
-        let wanted = (!exchange.wants_receiving(), suspended);
-        if wanted != exchange.paused {
-            exchange.paused = wanted;
-            exchange.activity = engine.now();
-            let fast = !exchange.hastened && load.start.control.pipe.is_fast();
-            exchange.hastened |= fast;
-            if fast {
-                options::hasten(easy);
-            }
-            easy.pause(wanted.0, wanted.1);
-            if wanted.0 {
-                self.stops_reading(key);
-            }
-        }
-        self.arm(engine, key);
-    }
-
-    /// A load stops reading: notes that others that share its connection may have to look what there
-    /// is to read.
-    fn stops_reading(&mut self, key: usize) {
-        let Some(load) = self.loads.get_mut(key) else {
-            return;
-        };
-        let (Some(host), Some(easy)) = (load.host, load.stage.easy()) else {
-            return;
-        };
-        let Some(session) = self.sessions.get_mut(load.session) else {
-            return;
-        };
-        let exchange = easy.transfer();
-        if exchange.responded && !exchange.shares {
-            return session.hosts.does_not_multiplex(host);
-        }
-        if session.hosts.sharing(host).len() > 1 {
-            let connection = easy.connection();
-            let noted = (load.session, host, connection);
-            if !self.stopped.contains(&noted) {
-                self.stopped.push(noted);
-            }
-        }
-    }
-
-    /// Lets another load read where one has stopped. libcurl reads a whole connection on behalf of
-    /// one transfer; when that one has had enough, what OpenSSL has taken off the socket by then
-    /// wakes nobody.
-    fn hand_reading_on(&mut self, engine: &mut Engine) {
-        for (session, host, connection) in self.stopped.drain(..) {
-            let Some(session) = self.sessions.get(session) else {
-                continue;
-            };
-            for other in session.hosts.sharing(host) {
-                let Some(easy) = self
-                    .loads
-                    .get_mut(*other)
-                    .and_then(|load| load.stage.easy())
-                else {
-                    continue;
-                };
-                let (receiving, sending) = easy.transfer().paused;
-                if receiving || easy.connection() != connection {
-                    continue;
-                }
-                if easy.has_buffered_input() {
-                    // Nothing changes, but libcurl will run the transfer.
-                    easy.pause(false, sending);
-                    engine.nudge(session.multi);
-                }
-                break;
-            }
-        }
-    }
-
     /// Does what an exchange's callbacks left to do.
     fn attend(&mut self, engine: &mut Engine, key: usize) {
         let Some(load) = self.loads.get_mut(key) else {
@@ -633,127 +450,6 @@ impl Loader {
         }
         if let Some(response) = redirect {
             self.redirected(engine, key, response);
-        }
-    }
-
-    fn redirected(&mut self, engine: &mut Engine, key: usize, response: Arc<Response>) {
-        let Some(load) = self.loads.get_mut(key) else {
-            return;
-        };
-        let proposed = match propose(load, &response) {
-            Ok(Some(proposed)) => Arc::new(proposed),
-            Ok(None) => {
-                // Not a redirect after all.
-                if let Stage::Transferring(easy) = &mut load.stage {
-                    let exchange = easy.transfer();
-                    if exchange.take_redirect_response(response) == Flow::Abort {
-                        let failure = exchange.failure.take();
-                        return self.fail(engine, key, failure.unwrap_or_else(unknown));
-                    }
-                    self.attend(engine, key);
-                }
-                return;
-            }
-            Err(failure) => return self.fail(engine, key, failure),
-        };
-        let Stage::Transferring(easy) = std::mem::replace(&mut load.stage, Stage::Moving) else {
-            return;
-        };
-        let (decision, announce) = load.start.client.redirected(&response, &proposed);
-        if announce {
-            self.ready.push(Arc::clone(&load.start.client).operation());
-        }
-        load.stage = Stage::Redirecting(Redirection {
-            response,
-            easy,
-            done: None,
-            answer: (decision == Redirecting::Follow).then_some(Some(proposed)),
-        });
-        self.arm(engine, key);
-    }
-
-    /// Goes on after a redirect, if what to do is known and its own exchange is over.
-    fn proceed(&mut self, engine: &mut Engine, key: usize) {
-        let Some(load) = self.loads.get_mut(key) else {
-            return;
-        };
-        let Stage::Redirecting(redirection) = &mut load.stage else {
-            return;
-        };
-        match &redirection.answer {
-            Some(None) => self.take_response(engine, key),
-            Some(Some(_)) if redirection.done.is_some() => self.follow(engine, key),
-            _ => {}
-        }
-    }
-
-    /// Follows a redirect whose own exchange has not ended in time. That costs its connection.
-    fn hurry(&mut self, engine: &mut Engine, key: usize) {
-        if let Some(load) = self.loads.get_mut(key)
-            && let Stage::Redirecting(redirection) = &load.stage
-            && matches!(redirection.answer, Some(Some(_)))
-        {
-            self.follow(engine, key);
-        }
-    }
-
-    fn follow(&mut self, engine: &mut Engine, key: usize) {
-        self.stops_reading(key);
-        let Some(load) = self.loads.get_mut(key) else {
-            return;
-        };
-        let Stage::Redirecting(redirection) = std::mem::replace(&mut load.stage, Stage::Moving)
-        else {
-            return;
-        };
-        let Some(Some(request)) = redirection.answer else {
-            return;
-        };
-        // Nothing of the program's goes with it: the load has the request and the client too.
-        drop(redirection.easy);
-        load.start.control.pipe.clear();
-        load.redirects += 1;
-        let origin = |value: &RequestValue| {
-            value
-                .url
-                .as_ref()
-                .and_then(|url| Some(url.parsed()?.origin()))
-        };
-        load.crossed |= origin(&load.request) != origin(&request);
-        let before = std::mem::replace(&mut load.request, request);
-        let known = load.start.client.following(&load.request);
-        for request in [before, known] {
-            if let Some(request) = Arc::into_inner(request) {
-                self.graveyard.push(Box::new(request));
-            }
-        }
-        self.leave_host(key);
-        self.queue(engine, key);
-    }
-
-    /// Takes the redirect's own response as the result.
-    fn take_response(&mut self, engine: &mut Engine, key: usize) {
-        let Some(load) = self.loads.get_mut(key) else {
-            return;
-        };
-        let Stage::Redirecting(redirection) = std::mem::replace(&mut load.stage, Stage::Moving)
-        else {
-            return;
-        };
-        let mut easy = redirection.easy;
-        let exchange = easy.transfer();
-        let refused = exchange.take_redirect_response(redirection.response) == Flow::Abort;
-        let result = match redirection.done {
-            _ if refused => Some(Err(exchange.failure.take().unwrap_or_else(unknown))),
-            Some(curl_sys::CURLE_OK) => Some(Ok(exchange.take_whole())),
-            Some(code) => Some(Err(failure::of_transfer(&mut easy, code))),
-            None => None,
-        };
-        load.stage = Stage::Transferring(easy);
-        self.attend(engine, key);
-        match result {
-            Some(result) => self.finish(engine, key, result),
-            None => self.apply_pause(engine, key),
         }
     }
 
@@ -873,88 +569,4 @@ impl Loader {
 
 fn unknown() -> Failure {
     Failure::new(error_code::UNKNOWN)
-}
-
-/// The URL, if it is one that this loader loads.
-fn usable_url(request: &RequestValue) -> Result<&Url, Failure> {
-    let Some(url) = &request.url else {
-        let failure = Failure::new(error_code::UNSUPPORTED_URL);
-        return Err(failure.detail("The request has no URL."));
-    };
-    let Some(parsed) = url.parsed() else {
-        let detail = format!("“{}” is not an absolute URL.", url.text());
-        return Err(Failure::new(error_code::BAD_URL).detail(detail));
-    };
-    if !matches!(parsed.scheme(), "http" | "https") {
-        let detail = format!("URLs of the scheme “{}” cannot be loaded.", parsed.scheme());
-        return Err(Failure::new(error_code::UNSUPPORTED_URL).detail(detail));
-    }
-    Ok(parsed)
-}
-
-/// Makes a handle ready for a request. Any thread may do that; what is wrong with the request is
-/// said on the loop.
-pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Option<Easy<Exchange>> {
-    let url = usable_url(request).ok()?;
-    let exchange = Exchange::new(exchange::Start {
-        client: Arc::clone(&start.client),
-        control: Arc::clone(&start.control),
-        url: url.as_str(),
-        collect: start.collect,
-        body: request.body.clone(),
-        repeatable: options::is_idempotent(request.method()),
-    });
-    let mut without_secrets = None;
-    let additional: &HeaderFields = if crossed {
-        let mut fields = HeaderFields::clone(&start.additional_headers);
-        fields.retain(|name| !options::is_any(name, &options::SECRET));
-        without_secrets.insert(fields)
-    } else {
-        &start.additional_headers
-    };
-    let mut easy = Easy::new(exchange)?;
-    options::apply(&mut easy, url, request, additional, start.idle_timeout).then_some(easy)
-}
-
-/// The request that a redirect leads to; `None` when the response is no redirect.
-fn propose(load: &Load, response: &Response) -> Result<Option<RequestValue>, Failure> {
-    let Some(url) = load.request.url.as_ref().and_then(RequestUrl::parsed) else {
-        return Ok(None);
-    };
-    let hop = redirect::Hop {
-        url,
-        method: load.request.method(),
-        has_body: load.request.body.is_some(),
-    };
-    let status = u16::try_from(response.status()).unwrap_or(0);
-    let follow = match redirect::evaluate(status, response.fields().get("Location"), hop) {
-        Redirect::None => return Ok(None),
-        Redirect::Unusable(UnusableReason::Unparsable) => {
-            return Err(Failure::new(error_code::REDIRECT_TO_NON_EXISTENT_LOCATION)
-                .detail("The server redirects to something that is no URL."));
-        }
-        Redirect::Unusable(UnusableReason::UnsupportedScheme) => {
-            return Err(Failure::new(error_code::UNSUPPORTED_URL)
-                .detail("The server redirects to a URL that is neither http nor https."));
-        }
-        Redirect::Follow(follow) => follow,
-    };
-    if load.redirects >= redirect::LIMIT {
-        return Err(
-            Failure::new(error_code::HTTP_TOO_MANY_REDIRECTS).detail(format!(
-                "The server redirected more than {} times.",
-                redirect::LIMIT
-            )),
-        );
-    }
-    let mut next = RequestValue::clone(&load.request);
-    next.headers
-        .retain(|name| redirect::header_survives(name, &follow));
-    // The method is one that was sent before, or GET.
-    let _ = next.set_method(Some(&follow.method));
-    if !follow.keep_body {
-        next.body = None;
-    }
-    next.url = Some(RequestUrl::from(follow.url));
-    Ok(Some(next))
 }
