@@ -53,7 +53,7 @@ pub const INFO_TLS_SSL_PTR: CURLINFO = 0x0040_0000 + 45;
 /// `CURLUPART_URL`
 pub const PART_URL: c_int = 0;
 /// `CURLU_PATH_AS_IS`
-pub const URL_PATH_AS_IS: c_uint = 1 << 7;
+pub const URL_PATH_AS_IS: c_uint = 1 << 4;
 
 unsafe extern "C" {
     /// OpenSSL's: whether bytes were read from the transport that nobody has read.
