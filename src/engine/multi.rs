@@ -220,10 +220,12 @@ impl Work for Condemned {
         };
         // SAFETY: this is the last use of the handle, see above.
         let code = unsafe { curl_sys::curl_multi_cleanup(self.0.as_ptr()) };
+        process::leave_openssl(&turn);
+        // A log handler may fork.
+        drop(turn);
         if code != curl_sys::CURLM_OK {
             tracing::warn!(target: "engine", code, "curl_multi_cleanup failed");
         }
-        process::leave_openssl(&turn);
     }
 }
 

@@ -128,19 +128,22 @@ pub fn initialise() {
     let Some(turn) = Turn::begin() else {
         return;
     };
+    let mut code = 0;
     INITIALISED.call_once(|| {
         // SAFETY: called once; libcurl 7.84 and later make it thread-safe. `atexit` comes after it
         // so that our function runs before OpenSSL's, which frees what the event thread uses; it
         // is `extern "C"` and stays mapped.
         unsafe {
-            let code = curl_sys::curl_global_init(curl_sys::CURL_GLOBAL_ALL);
-            if code != 0 {
-                tracing::error!(target: "engine", code, "libcurl could not be initialised");
-            }
+            code = curl_sys::curl_global_init(curl_sys::CURL_GLOBAL_ALL);
             libc::atexit(at_exit);
         }
         leave_openssl(&turn);
     });
+    // A log handler may fork.
+    drop(turn);
+    if code != 0 {
+        tracing::error!(target: "engine", code, "libcurl could not be initialised");
+    }
 }
 
 /// The process is ending: OpenSSL's and the C library's own exit handlers are about to free things.
