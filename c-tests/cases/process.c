@@ -616,21 +616,33 @@ static void fetch_one(void *context)
     nsurlsession_release(session);
 }
 
-TEST_MEASURE(fork_while_all_locks_are_in_use, "the sanitizer's own locks do not survive a fork")
+/* Forks while other threads make the library work; each child fetches the same URL. */
+static void fork_under_load(const char *url, int rounds)
 {
-    struct load load = {.url = http_url("/hello.txt"), .under_way = 0};
+    struct load load = {.url = url, .under_way = 0};
     pthread_t threads[3];
     /* Not the very first use: what is initialised once is initialised. */
     fetch_everything();
     for (int index = 0; index < 3; index++)
         CHECK_EQ_INT(pthread_create(&threads[index], NULL, work_hard, &load), 0);
-    for (int round = 0; round < 500; round++)
+    for (int round = 0; round < rounds; round++)
         in_forked_child(fetch_one, (void *)(uintptr_t)load.url);
     __atomic_store_n(&load.over, true, __ATOMIC_RELAXED);
     for (int index = 0; index < 3; index++)
         pthread_join(threads[index], NULL);
     EVENTUALLY(__atomic_load_n(&load.under_way, __ATOMIC_RELAXED) == 0);
     fetch_everything();
+}
+
+TEST_MEASURE(fork_while_all_locks_are_in_use, "the sanitizer's own locks do not survive a fork")
+{
+    fork_under_load(http_url("/hello.txt"), 500);
+}
+
+/* Connections are opened and closed with TLS all the time; the children use TLS at once, too. */
+TEST_MEASURE(fork_while_tls_is_in_use, "the sanitizer's own locks do not survive a fork")
+{
+    fork_under_load(tls_h2_url("/hello.txt"), 200);
 }
 
 /* Another thread is in the middle of what is initialised once, and of starting the loop. */
@@ -649,22 +661,6 @@ TEST_MEASURE(fork_during_the_first_use, "the sanitizer's own locks do not surviv
     }
     for (int round = 0; round < 200; round++)
         run_child("fork_during_the_first_use", "forks", round, 47);
-}
-
-/* Connections are opened and closed by TLS all the time; children use TLS at once, too. */
-TEST_MEASURE(fork_at_full_speed, "the sanitizer's own locks do not survive a fork")
-{
-    struct load load = {.url = tls_h2_url("/hello.txt"), .under_way = 0};
-    pthread_t threads[3];
-    for (int index = 0; index < 3; index++)
-        CHECK_EQ_INT(pthread_create(&threads[index], NULL, work_hard, &load), 0);
-    for (int round = 0; round < 200; round++)
-        in_forked_child(fetch_one, (void *)(uintptr_t)load.url);
-    __atomic_store_n(&load.over, true, __ATOMIC_RELAXED);
-    for (int index = 0; index < 3; index++)
-        pthread_join(threads[index], NULL);
-    EVENTUALLY(__atomic_load_n(&load.under_way, __ATOMIC_RELAXED) == 0);
-    fetch_everything();
 }
 
 /* ---- Unloading ----------------------------------------------------------------------------- */

@@ -7,38 +7,6 @@
 
 /* ---- Help ---------------------------------------------------------------------------------- */
 
-/* This test's name at the fault server. */
-static const char *own_name(void)
-{
-    static const char *name;
-    if (!name)
-        name = unique_name();
-    return name;
-}
-
-static const char *held_url(void)
-{
-    return fault_url(test_format("/hold?name=%s", own_name()));
-}
-
-static void wait_until_held(unsigned count)
-{
-    control(test_format("/waiting?name=%s&n=%u", own_name(), count));
-}
-
-static void let_held_go(void)
-{
-    control(test_format("/release?name=%s", own_name()));
-}
-
-static bool is_current(nsurlsession_queue_t *queue)
-{
-    nsurlsession_queue_t *current = nsurlsession_queue_current();
-    bool same = current == queue;
-    nsurlsession_release(current);
-    return same;
-}
-
 static double far_date(void)
 {
     return date_now() + wait_limit();
@@ -50,14 +18,6 @@ static nsurlsession_t *session_on(nsurlsession_queue_t *queue)
         nsurlsession_session_with_configuration_delegate_delegate_queue(NULL, NULL, queue);
     CHECK(session != NULL);
     return session;
-}
-
-static nsurlsession_task_t *resumed_task(nsurlsession_t *session, const char *url)
-{
-    nsurlsession_task_t *task = nsurlsession_data_task_with_url(session, url);
-    CHECK(task != NULL);
-    nsurlsession_task_resume(task);
-    return task;
 }
 
 /* A resumed task whose handle nobody keeps. */

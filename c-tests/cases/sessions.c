@@ -15,30 +15,6 @@ static const char *redirected_url(void)
     return http_url("/redirect/302/hello.txt");
 }
 
-/* This test's name at the fault server. */
-static const char *own_name(void)
-{
-    static const char *name;
-    if (!name)
-        name = unique_name();
-    return name;
-}
-
-static const char *held_url(void)
-{
-    return fault_url(test_format("/hold?name=%s", own_name()));
-}
-
-static void wait_until_held(unsigned count)
-{
-    control(test_format("/waiting?name=%s&n=%u", own_name(), count));
-}
-
-static void let_held_go(void)
-{
-    control(test_format("/release?name=%s", own_name()));
-}
-
 static void count_down(void *latch)
 {
     latch_count_down(latch);
@@ -52,22 +28,6 @@ static void pass_queue(nsurlsession_t *session)
     nsurlsession_queue_add_operation_with_block(queue, count_down, &passed, NULL);
     latch_wait(&passed);
     nsurlsession_release(queue);
-}
-
-static bool is_current(nsurlsession_queue_t *queue)
-{
-    nsurlsession_queue_t *current = nsurlsession_queue_current();
-    bool same = current == queue;
-    nsurlsession_release(current);
-    return same;
-}
-
-static nsurlsession_task_t *resumed_task(nsurlsession_t *session, const char *url)
-{
-    nsurlsession_task_t *task = nsurlsession_data_task_with_url(session, url);
-    CHECK(task != NULL);
-    nsurlsession_task_resume(task);
-    return task;
 }
 
 static nsurlsession_task_t *handler_task(nsurlsession_t *session, const char *url,

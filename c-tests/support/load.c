@@ -264,3 +264,42 @@ const char *escaped(const char *text)
 {
     return escaped_bytes(text, strlen(text));
 }
+
+const char *own_name(void)
+{
+    static const char *name;
+    if (!name)
+        name = unique_name();
+    return name;
+}
+
+const char *held_url(void)
+{
+    return fault_url(test_format("/hold?name=%s", own_name()));
+}
+
+void wait_until_held(unsigned count)
+{
+    control(test_format("/waiting?name=%s&n=%u", own_name(), count));
+}
+
+void let_held_go(void)
+{
+    control(test_format("/release?name=%s", own_name()));
+}
+
+nsurlsession_task_t *resumed_task(nsurlsession_t *session, const char *url)
+{
+    nsurlsession_task_t *task = nsurlsession_data_task_with_url(session, url);
+    CHECK(task != NULL);
+    nsurlsession_task_resume(task);
+    return task;
+}
+
+bool is_current(nsurlsession_queue_t *queue)
+{
+    nsurlsession_queue_t *current = nsurlsession_queue_current();
+    bool same = current == queue;
+    nsurlsession_release(current);
+    return same;
+}

@@ -79,6 +79,23 @@ const char *echoed_body(const char *echo);
 /* The rest of the line that begins with `name` and a space in the answer of nginx's /echo. */
 const char *line_value(const char *text, const char *name);
 
+/* ---- Answers that the fault server holds back ---------------------------------------------- */
+
+/* This test's name there. */
+const char *own_name(void);
+/* A URL whose answer waits for let_held_go; the same for all calls in one test. */
+const char *held_url(void);
+/* Waits until so many requests for it have arrived, all in all. */
+void wait_until_held(unsigned count);
+void let_held_go(void);
+
+/* ---- Tasks and queues ---------------------------------------------------------------------- */
+
+/* A task that is resumed. */
+nsurlsession_task_t *resumed_task(nsurlsession_t *session, const char *url);
+/* Whether this is the queue whose callback is running on this thread. */
+bool is_current(nsurlsession_queue_t *queue);
+
 /* ---- Names and URLs ------------------------------------------------------------------------ */
 
 /* A name that no other test and no other run of this one uses, for the servers to know it by. */
