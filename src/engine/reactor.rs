@@ -252,7 +252,8 @@ impl<W: World> Reactor<W> {
             let more = self.take_commands();
             self.fire_timers();
             self.work();
-            let mut holds = false;
+            // Also after a panic there may be something left.
+            let mut holds = true;
             self.guarded(|world, engine| holds = world.turn_ended(engine));
             let busy = more || !self.engine.touched.is_empty();
             self.engine.sockets.borrow_mut().flush();
