@@ -2,9 +2,12 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_slist, curl_socket_t};
@@ -12,6 +15,7 @@ use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_slist, curl_socket_t
 use super::curl::{self, ParsedUrl};
 use super::multi::Multi;
 use super::{process, sockets};
+use crate::foundation::sync::Lock;
 
 /// What a write callback says about the body so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +63,103 @@ struct State<T> {
 const INFO_TYPE: CURLINFO = 0x00f0_0000;
 const INFO_OFFSET: CURLINFO = 0x0060_0000;
 
+/// A `CURL`, whose options can be set.
+pub struct Handle(NonNull<CURL>);
+
+impl Handle {
+    fn set_pointer(&self, option: CURLoption, value: *const c_void) {
+        // SAFETY: options that take a pointer or function pointer; what they point to lives in
+        // `state`, in this handle's list, or is static.
+        unsafe { curl::curl_easy_setopt(self.0.as_ptr(), option, value) };
+    }
+
+    pub fn set_long(&self, option: CURLoption, value: c_long) {
+        debug_assert!(option < 10_000);
+        // SAFETY: options below 10000 take a long.
+        unsafe { curl::curl_easy_setopt(self.0.as_ptr(), option, value) };
+    }
+
+    pub fn set_offset(&self, option: CURLoption, value: i64) {
+        debug_assert!((30_000..40_000).contains(&option));
+        // SAFETY: options from 30000 on take a curl_off_t.
+        unsafe { curl::curl_easy_setopt(self.0.as_ptr(), option, value as curl_off_t) };
+    }
+
+    /// Sets an option that takes a string, which libcurl copies. False when it was refused.
+    pub fn set_string(&self, option: CURLoption, value: &CStr) -> bool {
+        debug_assert!((10_000..20_000).contains(&option));
+        // SAFETY: such an option takes a NUL-terminated string and copies it.
+        unsafe {
+            curl::curl_easy_setopt(self.0.as_ptr(), option, value.as_ptr()) == curl_sys::CURLE_OK
+        }
+    }
+
+    /// Takes a string option back.
+    pub fn unset_string(&self, option: CURLoption) {
+        debug_assert!((10_000..20_000).contains(&option));
+        self.set_pointer(option, std::ptr::null());
+    }
+}
+
+/// The options that all handles of a kind share. A copy of a handle costs less than a new one and a
+/// dozen options.
+pub struct Template<T> {
+    handle: Mutex<Handle>,
+    transfers: PhantomData<fn(T)>,
+}
+
+// SAFETY: libcurl lets a handle be used by any thread, one at a time, which the lock sees to. It is
+// in no multi handle and shares nothing with others.
+unsafe impl Send for Handle {}
+
+impl<T: Transfer> Template<T> {
+    /// `None` without memory, and when the process is ending. Lives as long as the process.
+    pub fn new(options: impl FnOnce(&Handle)) -> Option<Template<T>> {
+        process::initialise();
+        // libcurl takes a lock of its own in this call. The loop has its turn already; one thread
+        // may have several.
+        let turn = process::Turn::begin()?;
+        // SAFETY: libcurl is initialised; NULL is checked.
+        let handle = Handle(NonNull::new(unsafe { curl_sys::curl_easy_init() })?);
+        drop(turn);
+        let callbacks = [
+            (
+                curl_sys::CURLOPT_HEADERFUNCTION,
+                header_callback::<T> as *const c_void,
+            ),
+            (
+                curl_sys::CURLOPT_WRITEFUNCTION,
+                write_callback::<T> as *const c_void,
+            ),
+            (
+                curl_sys::CURLOPT_OPENSOCKETFUNCTION,
+                open_socket as *const c_void,
+            ),
+            (
+                curl_sys::CURLOPT_CLOSESOCKETFUNCTION,
+                close_socket as *const c_void,
+            ),
+        ];
+        for (option, function) in callbacks {
+            handle.set_pointer(option, function);
+        }
+        options(&handle);
+        Some(Template {
+            handle: Mutex::new(handle),
+            transfers: PhantomData,
+        })
+    }
+
+    fn copy(&self) -> Option<Handle> {
+        let handle = self.handle.locked();
+        // SAFETY: the handle is live and used by this thread alone; NULL is checked.
+        NonNull::new(unsafe { curl_sys::curl_easy_duphandle(handle.0.as_ptr()) }).map(Handle)
+    }
+}
+
 /// An easy handle. It takes itself out of its multi handle when it is dropped.
 pub struct Easy<T: Transfer> {
-    handle: NonNull<CURL>,
+    handle: Handle,
     /// From a box; libcurl holds this pointer too.
     state: NonNull<State<T>>,
     url: Option<Address>,
@@ -90,21 +188,23 @@ impl Drop for List {
     }
 }
 
+impl<T: Transfer> Deref for Easy<T> {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
 impl<T: Transfer> Easy<T> {
-    /// A handle with its callbacks. `None` without memory, and when the process is ending.
-    pub fn new(transfer: T) -> Option<Easy<T>> {
-        process::initialise();
-        // libcurl takes a lock of its own in this call. The loop has its turn already; one thread
-        // may have several.
-        let turn = process::Turn::begin()?;
-        // SAFETY: libcurl is initialised; NULL is checked.
-        let handle = NonNull::new(unsafe { curl_sys::curl_easy_init() })?;
-        drop(turn);
+    /// A handle with the template's options. `None` without memory.
+    pub fn new(template: &Template<T>, transfer: T) -> Option<Easy<T>> {
+        let handle = template.copy()?;
         let state = Box::new(State {
             transfer: UnsafeCell::new(transfer),
             error: UnsafeCell::new([0; curl_sys::CURL_ERROR_SIZE]),
             panicked: Cell::new(false),
-            easy: handle.as_ptr(),
+            easy: handle.0.as_ptr(),
         });
         let easy = Easy {
             handle,
@@ -119,24 +219,8 @@ impl<T: Transfer> Easy<T> {
             curl_sys::CURLOPT_ERRORBUFFER,
             easy.state().error.get().cast_const().cast(),
         );
-        easy.set_pointer(
-            curl_sys::CURLOPT_HEADERFUNCTION,
-            header_callback::<T> as *const c_void,
-        );
         easy.set_pointer(curl_sys::CURLOPT_HEADERDATA, data);
-        easy.set_pointer(
-            curl_sys::CURLOPT_WRITEFUNCTION,
-            write_callback::<T> as *const c_void,
-        );
         easy.set_pointer(curl_sys::CURLOPT_WRITEDATA, data);
-        easy.set_pointer(
-            curl_sys::CURLOPT_OPENSOCKETFUNCTION,
-            open_socket as *const c_void,
-        );
-        easy.set_pointer(
-            curl_sys::CURLOPT_CLOSESOCKETFUNCTION,
-            close_socket as *const c_void,
-        );
         Some(easy)
     }
 
@@ -168,34 +252,6 @@ impl<T: Transfer> Easy<T> {
             seek_callback::<T> as *const c_void,
         );
         self.set_pointer(curl_sys::CURLOPT_SEEKDATA, data.cast());
-    }
-
-    fn set_pointer(&self, option: CURLoption, value: *const c_void) {
-        // SAFETY: options that take a pointer or function pointer; what they point to lives in
-        // `state`, in this handle's list, or is static.
-        unsafe { curl::curl_easy_setopt(self.handle.as_ptr(), option, value) };
-    }
-
-    pub fn set_long(&self, option: CURLoption, value: c_long) {
-        debug_assert!(option < 10_000);
-        // SAFETY: options below 10000 take a long.
-        unsafe { curl::curl_easy_setopt(self.handle.as_ptr(), option, value) };
-    }
-
-    pub fn set_offset(&self, option: CURLoption, value: i64) {
-        debug_assert!((30_000..40_000).contains(&option));
-        // SAFETY: options from 30000 on take a curl_off_t.
-        unsafe { curl::curl_easy_setopt(self.handle.as_ptr(), option, value as curl_off_t) };
-    }
-
-    /// Sets an option that takes a string, which libcurl copies. False when it was refused.
-    pub fn set_string(&self, option: CURLoption, value: &CStr) -> bool {
-        debug_assert!((10_000..20_000).contains(&option));
-        // SAFETY: such an option takes a NUL-terminated string and copies it.
-        unsafe {
-            curl::curl_easy_setopt(self.handle.as_ptr(), option, value.as_ptr())
-                == curl_sys::CURLE_OK
-        }
     }
 
     /// Sets the URL. False when libcurl refuses it.
@@ -239,7 +295,7 @@ impl<T: Transfer> Easy<T> {
     pub fn info_long(&self, info: CURLINFO) -> i64 {
         let mut value: c_long = 0;
         // SAFETY: the caller asks for an info that is a long.
-        unsafe { curl::curl_easy_getinfo(self.handle.as_ptr(), info, &mut value) };
+        unsafe { curl::curl_easy_getinfo(self.handle.0.as_ptr(), info, &mut value) };
         value
     }
 
@@ -247,7 +303,7 @@ impl<T: Transfer> Easy<T> {
         debug_assert_eq!(info & INFO_TYPE, INFO_OFFSET);
         let mut value: curl_off_t = 0;
         // SAFETY: an info of this type is a curl_off_t.
-        unsafe { curl::curl_easy_getinfo(self.handle.as_ptr(), info, &mut value) };
+        unsafe { curl::curl_easy_getinfo(self.handle.0.as_ptr(), info, &mut value) };
         value
     }
 
@@ -263,7 +319,7 @@ impl<T: Transfer> Easy<T> {
         // a connection that is open, or NULL, and belongs to this thread.
         unsafe {
             let info = curl::INFO_TLS_SSL_PTR;
-            curl::curl_easy_getinfo(self.handle.as_ptr(), info, &mut session);
+            curl::curl_easy_getinfo(self.handle.0.as_ptr(), info, &mut session);
             match session.as_ref() {
                 Some(session) if session.backend == curl::TLS_BACKEND_OPENSSL => {
                     !session.internals.is_null()
@@ -302,7 +358,7 @@ impl<T: Transfer> Easy<T> {
         self.set_pointer(curl_sys::CURLOPT_PRIVATE, std::ptr::without_provenance(key));
         self.used = true;
         // SAFETY: both handles are live and belong to this thread.
-        let code = unsafe { curl_sys::curl_multi_add_handle(multi.raw(), self.handle.as_ptr()) };
+        let code = unsafe { curl_sys::curl_multi_add_handle(multi.raw(), self.handle.0.as_ptr()) };
         if code == curl_sys::CURLM_OK {
             self.multi = Some(Rc::clone(multi));
             return true;
@@ -322,7 +378,7 @@ impl<T: Transfer> Easy<T> {
         }
         // SAFETY: the handle is live; callbacks that run now find no reference to the transfer.
         // Without a connection this is an error, which the caller's own note of the pause covers.
-        unsafe { curl_sys::curl_easy_pause(self.handle.as_ptr(), mask) };
+        unsafe { curl_sys::curl_easy_pause(self.handle.0.as_ptr(), mask) };
     }
 }
 
@@ -368,9 +424,9 @@ impl<T: Transfer> Easy<T> {
         // SAFETY: the handle is live, in `multi` if that is set, and not used after this.
         unsafe {
             if let Some(multi) = &multi {
-                curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.as_ptr());
+                curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.0.as_ptr());
             }
-            curl_sys::curl_easy_cleanup(self.handle.as_ptr());
+            curl_sys::curl_easy_cleanup(self.handle.0.as_ptr());
         }
     }
 }

@@ -7,8 +7,9 @@ use url::Url;
 
 use super::exchange::Exchange;
 use crate::engine::curl;
-use crate::engine::easy::Easy;
+use crate::engine::easy::{Easy, Handle, Template};
 use crate::foundation::headers::HeaderFields;
+use crate::foundation::process::PerProcess;
 use crate::loading::coding::ACCEPT_ENCODING;
 use crate::loading::request::{CachePolicy, RequestValue};
 use crate::security::roots;
@@ -57,7 +58,45 @@ pub fn is_idempotent(method: &str) -> bool {
     )
 }
 
-/// Sets everything up. False when libcurl refuses the URL's text.
+/// What all requests of a scheme have in common.
+fn common(handle: &Handle, secure: bool) {
+    handle.set_long(curl_sys::CURLOPT_NOSIGNAL, 1);
+    // Without it, ending a transfer may wait for a resolver thread.
+    handle.set_long(curl::OPTION_QUICK_EXIT, 1);
+    handle.set_long(curl_sys::CURLOPT_PATH_AS_IS, 1);
+    handle.set_long(curl_sys::CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+    // No proxy: without this libcurl looks for one in the environment, which another thread of the
+    // program may be changing.
+    handle.set_string(curl_sys::CURLOPT_PROXY, c"");
+    handle.set_string(curl_sys::CURLOPT_NOPROXY, c"");
+    // Fields that libcurl has options for: those cost it less than lines of ours.
+    handle.set_string(curl_sys::CURLOPT_USERAGENT, USER_AGENT);
+    handle.set_string(curl_sys::CURLOPT_ACCEPT_ENCODING, ACCEPT_ENCODING);
+    // The body is decoded where it is delivered.
+    handle.set_long(curl_sys::CURLOPT_HTTP_CONTENT_DECODING, 0);
+    if secure {
+        // Only where HTTP/2 can happen: it makes transfers wait for the first one's connection.
+        handle.set_long(curl_sys::CURLOPT_PIPEWAIT, 1);
+        if let Some(file) = roots::file() {
+            handle.set_string(curl_sys::CURLOPT_CAINFO, file);
+        }
+        if let Some(directory) = roots::directory() {
+            handle.set_string(curl_sys::CURLOPT_CAPATH, directory);
+        }
+    }
+}
+
+/// The template of this process for a scheme. `None` when there is no memory.
+pub fn template(url: &Url) -> Option<&'static Template<Exchange>> {
+    static PLAIN: PerProcess<Template<Exchange>> = PerProcess::new();
+    static SECURE: PerProcess<Template<Exchange>> = PerProcess::new();
+    let secure = url.scheme() == "https";
+    let template = if secure { &SECURE } else { &PLAIN };
+    let make = || Template::new(|handle| common(handle, secure)).ok_or(());
+    template.get_or_try(make).ok()
+}
+
+/// Sets up what a request has of its own. False when libcurl refuses the URL's text.
 pub fn apply(
     easy: &mut Easy<Exchange>,
     url: &Url,
@@ -65,36 +104,14 @@ pub fn apply(
     additional: &HeaderFields,
     idle_timeout: Duration,
 ) -> bool {
-    easy.set_long(curl_sys::CURLOPT_NOSIGNAL, 1);
-    // Without it, ending a transfer may wait for a resolver thread.
-    easy.set_long(curl::OPTION_QUICK_EXIT, 1);
-    easy.set_long(curl_sys::CURLOPT_PATH_AS_IS, 1);
     if idle_timeout >= CONNECT_TIMEOUT {
         easy.set_long(curl_sys::CURLOPT_CONNECTTIMEOUT_MS, NO_CONNECT_TIMEOUT);
     }
-    easy.set_long(curl_sys::CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
-    // No proxy: without this libcurl looks for one in the environment, which another thread of the
-    // program may be changing.
-    easy.set_string(curl_sys::CURLOPT_PROXY, c"");
-    easy.set_string(curl_sys::CURLOPT_NOPROXY, c"");
-    if url.scheme() == "https" {
-        // Only where HTTP/2 can happen: it makes transfers wait for the first one's connection.
-        easy.set_long(curl_sys::CURLOPT_PIPEWAIT, 1);
-        if let Some(file) = roots::file() {
-            easy.set_string(curl_sys::CURLOPT_CAINFO, file);
-        }
-        if let Some(directory) = roots::directory() {
-            easy.set_string(curl_sys::CURLOPT_CAPATH, directory);
-        }
+    if is_set(request, additional, "User-Agent") {
+        easy.unset_string(curl_sys::CURLOPT_USERAGENT);
     }
-    // Fields that libcurl has options for: those cost it less than lines of ours.
-    if !is_set(request, additional, "User-Agent") {
-        easy.set_string(curl_sys::CURLOPT_USERAGENT, USER_AGENT);
-    }
-    if !is_set(request, additional, "Accept-Encoding") {
-        easy.set_string(curl_sys::CURLOPT_ACCEPT_ENCODING, ACCEPT_ENCODING);
-        // The body is decoded where it is delivered.
-        easy.set_long(curl_sys::CURLOPT_HTTP_CONTENT_DECODING, 0);
+    if is_set(request, additional, "Accept-Encoding") {
+        easy.unset_string(curl_sys::CURLOPT_ACCEPT_ENCODING);
     }
     method(easy, request);
     easy.set_headers(header_lines(request, additional).into_iter());

@@ -50,6 +50,6 @@ pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Opti
     } else {
         &start.additional_headers
     };
-    let mut easy = Easy::new(exchange)?;
+    let mut easy = Easy::new(options::template(url)?, exchange)?;
     options::apply(&mut easy, url, request, additional, start.idle_timeout).then_some(easy)
 }
