@@ -686,31 +686,36 @@ TEST_EACH(timeout, struct timeout_row, timeout_rows)
     nsurlsession_release(request);
 }
 
-/* Fractions of a second count: the shorter one comes first, though it began later. */
+/* Fractions of a second count. */
 TEST(timeout_fractions)
 {
     nsurlsession_t *session = session_for(NULL);
     struct load *longer = load_start(
-        session, with_timeout(request_for("GET", fault_url("/stall?at=accept"), NULL), 0.95));
+        session, with_timeout(request_for("GET", fault_url("/stall?at=accept"), NULL), 20.95));
     struct load *shorter = load_start(
         session, with_timeout(request_for("GET", fault_url("/stall?at=accept"), NULL), 0.15));
     load_wait(shorter);
+    CHECK_EQ_INT(shorter->completion->error_code, NSURLSESSION_ERROR_TIMED_OUT);
     CHECK(!latch_is_open(&longer->completion->done));
+    nsurlsession_task_cancel(longer->task);
     load_wait(longer);
     session_end(session);
 }
 
-/* However much has come, it is the time since then that counts, once. */
+/* However much has come, it is the time since then that counts. */
 TEST(timeout_after_data)
 {
     nsurlsession_t *session = session_for(NULL);
     struct load *longer = load_start(
-        session, with_timeout(request_for("GET", fault_url("/stall?at=accept"), NULL), 1.1));
+        session, with_timeout(request_for("GET", fault_url("/stall?at=accept"), NULL), 20));
     struct load *shorter = load_start(
         session,
         with_timeout(request_for("GET", fault_url("/stall?at=body&sends=10"), NULL), 0.6));
     load_wait(shorter);
+    CHECK_EQ_INT(shorter->completion->error_code, NSURLSESSION_ERROR_TIMED_OUT);
+    CHECK_EQ_INT(shorter->completion->status, 200);
     CHECK(!latch_is_open(&longer->completion->done));
+    nsurlsession_task_cancel(longer->task);
     load_wait(longer);
     session_end(session);
 }
@@ -721,10 +726,12 @@ TEST(timeout_of_request_and_configuration)
     nsurlsession_configuration_t *configuration = configuration_new();
     nsurlsession_configuration_set_timeout_interval_for_request(configuration, 0.2);
     nsurlsession_t *session = session_for(configuration);
-    struct load *patient = load_start(
-        session, with_timeout(request_for("GET", fault_url("/delay?ms=900&size=1"), NULL), 60));
+    struct load *patient =
+        load_start(session, with_timeout(request_for("GET", held_url(), NULL), 60));
+    wait_until_held(1);
     load_wait(load_start(session, request_for("GET", fault_url("/delay?ms=60000"), NULL)));
     CHECK(!latch_is_open(&patient->completion->done));
+    let_held_go();
     load_body(patient, 200);
     session_end(session);
 }
