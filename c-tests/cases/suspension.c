@@ -295,11 +295,14 @@ TEST(suspended_behind_the_connection_limit)
 
 TEST(resumed_and_suspended_at_once)
 {
+    /* However long this thread is held up, none of them can end before it is suspended. */
+    const char *name = unique("at-once");
+    const char *url = fault_url(test_format("/hold?name=%s", name));
     struct recorder *recorder = recorder_new();
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
     nsurlsession_task_t *tasks[20];
     for (int index = 0; index < 20; index++) {
-        tasks[index] = nsurlsession_data_task_with_url(session, fault_url("/body?size=9"));
+        tasks[index] = nsurlsession_data_task_with_url(session, url);
         nsurlsession_task_resume(tasks[index]);
         nsurlsession_task_suspend(tasks[index]);
     }
@@ -308,6 +311,7 @@ TEST(resumed_and_suspended_at_once)
         CHECK_EQ_INT(nsurlsession_task_state(tasks[index]), NSURLSESSION_TASK_STATE_SUSPENDED);
         nsurlsession_task_resume(tasks[index]);
     }
+    control(test_format("/release?name=%s", name));
     recorder_wait(recorder, CALLBACK_COMPLETE, 20);
     for (int index = 0; index < 20; index++) {
         CHECK_EQ_STR(recorder_log(recorder, nsurlsession_task_identifier(tasks[index])),
