@@ -22,13 +22,17 @@ const RUST_ONLY: [&str; 5] = ["# Safety", "# Panics", "[`", "```", "crate::"];
 
 /// The modules of `src/ffi` that the header begins with; the others follow in the order of their
 /// `mod` lines.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 17] = [
     "object",
     "configuration",
     "session",
     "task",
     "request",
     "response",
+    "progress",
+    "metrics",
+    "stream",
+    "date_interval",
     "error",
     "queue",
     "data",

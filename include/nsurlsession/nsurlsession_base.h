@@ -107,6 +107,20 @@ typedef struct nsurlsession_work_t nsurlsession_work_t;
 typedef struct nsurlsession_response_completion_t nsurlsession_response_completion_t;
 /* The answer that will_perform_http_redirection owes: nsurlsession_redirection_completion_call. */
 typedef struct nsurlsession_redirection_completion_t nsurlsession_redirection_completion_t;
+/* The answer that need_new_body_stream owes: nsurlsession_body_stream_completion_call. */
+typedef struct nsurlsession_body_stream_completion_t nsurlsession_body_stream_completion_t;
+/* NSInputStream: bytes to read, such as a request's body. */
+typedef struct nsurlsession_input_stream_t nsurlsession_input_stream_t;
+/* NSOutputStream: the end of a bound pair that is written to. */
+typedef struct nsurlsession_output_stream_t nsurlsession_output_stream_t;
+/* NSProgress. Usable from any thread. */
+typedef struct nsurlsession_progress_t nsurlsession_progress_t;
+/* NSURLSessionTaskMetrics. Immutable. */
+typedef struct nsurlsession_task_metrics_t nsurlsession_task_metrics_t;
+/* NSURLSessionTaskTransactionMetrics: one request and its response. Immutable. */
+typedef struct nsurlsession_transaction_metrics_t nsurlsession_transaction_metrics_t;
+/* NSDateInterval. Immutable. */
+typedef struct nsurlsession_date_interval_t nsurlsession_date_interval_t;
 
 /* ---- Numbers ------------------------------------------------------------------------------ */
 

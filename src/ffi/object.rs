@@ -8,17 +8,21 @@ use super::types::{Handle, nsurlsession_string_t};
 use crate::engine::process;
 use crate::foundation::array::Array;
 use crate::foundation::data::Data;
+use crate::foundation::date_interval::DateInterval;
 use crate::foundation::dictionary::Dictionary;
 use crate::foundation::error::Error;
 use crate::foundation::object::{Class, Header, Object, downcast};
+use crate::foundation::progress::Progress;
 use crate::foundation::queue::{Queue, Work};
+use crate::foundation::stream::{InputStream, OutputStream};
 use crate::foundation::string::Text;
+use crate::loading::metrics::{TaskMetrics, TransactionMetrics};
 use crate::loading::request::Request;
 use crate::loading::response::Response;
 use crate::session::Session;
 use crate::session::configuration::Configuration;
 use crate::task::Task;
-use crate::task::completion::{RedirectionCompletion, ResponseCompletion};
+use crate::task::completion::{BodyStreamCompletion, RedirectionCompletion, ResponseCompletion};
 
 /// An object that C can hold: its header lies first.
 pub trait Exported: Object {
@@ -56,6 +60,13 @@ exported! {
     Work is Work;
     ResponseCompletion is ResponseCompletion if is_of_this_process;
     RedirectionCompletion is RedirectionCompletion if is_of_this_process;
+    InputStream is InputStream;
+    OutputStream is OutputStream;
+    Progress is Progress;
+    TaskMetrics is TaskMetrics;
+    TransactionMetrics is TransactionMetrics;
+    DateInterval is DateInterval;
+    BodyStreamCompletion is BodyStreamCompletion if is_of_this_process;
 }
 
 /// Calls `$body` with `$type` standing for the type of a class.
@@ -116,6 +127,34 @@ macro_rules! with_type_of {
             }
             Class::RedirectionCompletion => {
                 type $type = RedirectionCompletion;
+                $body
+            }
+            Class::InputStream => {
+                type $type = InputStream;
+                $body
+            }
+            Class::OutputStream => {
+                type $type = OutputStream;
+                $body
+            }
+            Class::Progress => {
+                type $type = Progress;
+                $body
+            }
+            Class::TaskMetrics => {
+                type $type = TaskMetrics;
+                $body
+            }
+            Class::TransactionMetrics => {
+                type $type = TransactionMetrics;
+                $body
+            }
+            Class::DateInterval => {
+                type $type = DateInterval;
+                $body
+            }
+            Class::BodyStreamCompletion => {
+                type $type = BodyStreamCompletion;
                 $body
             }
         }

@@ -2,8 +2,10 @@
 
 use std::ffi::{c_char, c_void};
 
-use crate::foundation::{array, data, dictionary, error, queue, string};
-use crate::loading::{request, response};
+use crate::foundation::{
+    array, data, date_interval, dictionary, error, progress, queue, stream, string,
+};
+use crate::loading::{metrics, request, response};
 use crate::session::configuration;
 use crate::task::completion;
 use crate::{session, task};
@@ -41,6 +43,13 @@ handles! {
     nsurlsession_work_t => queue::Work;
     nsurlsession_response_completion_t => completion::ResponseCompletion;
     nsurlsession_redirection_completion_t => completion::RedirectionCompletion;
+    nsurlsession_body_stream_completion_t => completion::BodyStreamCompletion;
+    nsurlsession_input_stream_t => stream::InputStream;
+    nsurlsession_output_stream_t => stream::OutputStream;
+    nsurlsession_progress_t => progress::Progress;
+    nsurlsession_task_metrics_t => metrics::TaskMetrics;
+    nsurlsession_transaction_metrics_t => metrics::TransactionMetrics;
+    nsurlsession_date_interval_t => date_interval::DateInterval;
 }
 
 pub type nsurlsession_task_state_t = i32;

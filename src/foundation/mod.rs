@@ -2,6 +2,7 @@
 
 pub mod array;
 pub mod data;
+pub mod date_interval;
 pub mod dictionary;
 pub mod error;
 pub mod error_code;
@@ -11,7 +12,9 @@ pub mod media;
 pub mod object;
 pub mod pool;
 pub mod process;
+pub mod progress;
 pub mod queue;
 pub mod status;
+pub mod stream;
 pub mod string;
 pub mod sync;

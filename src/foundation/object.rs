@@ -23,10 +23,17 @@ pub enum Class {
     Work,
     ResponseCompletion,
     RedirectionCompletion,
+    InputStream,
+    OutputStream,
+    Progress,
+    TaskMetrics,
+    TransactionMetrics,
+    DateInterval,
+    BodyStreamCompletion,
 }
 
 /// All classes, in the order of their numbers.
-pub const CLASSES: [Class; 14] = [
+pub const CLASSES: [Class; 21] = [
     Class::Data,
     Class::String,
     Class::Array,
@@ -41,6 +48,13 @@ pub const CLASSES: [Class; 14] = [
     Class::Work,
     Class::ResponseCompletion,
     Class::RedirectionCompletion,
+    Class::InputStream,
+    Class::OutputStream,
+    Class::Progress,
+    Class::TaskMetrics,
+    Class::TransactionMetrics,
+    Class::DateInterval,
+    Class::BodyStreamCompletion,
 ];
 
 /// Upper bits of a live object's mark; memory that is not an object does not hold it by accident.

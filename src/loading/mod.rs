@@ -5,6 +5,7 @@ pub mod client;
 pub mod coding;
 pub mod curl_error;
 pub mod http;
+pub mod metrics;
 pub mod redirect;
 pub mod request;
 pub mod response;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Task;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
+use crate::foundation::stream::InputStream;
 use crate::loading::request::RequestValue;
 
 /// `NSURLSessionResponseDisposition`, as far as this version goes.
@@ -123,6 +124,62 @@ impl Object for RedirectionCompletion {
     fn description(&self) -> String {
         format!(
             "<redirection completion: {}, of {}>",
+            answered(&self.answered),
+            self.task.description()
+        )
+    }
+}
+
+/// Owed by `need_new_body_stream` and `need_new_body_stream_from_offset`.
+#[repr(C)]
+pub struct BodyStreamCompletion {
+    header: Header,
+    task: Arc<Task>,
+    answered: AtomicBool,
+}
+
+begins_with_header!(BodyStreamCompletion);
+
+impl BodyStreamCompletion {
+    pub fn new(task: Arc<Task>) -> Arc<BodyStreamCompletion> {
+        Arc::new(BodyStreamCompletion {
+            header: Header::new(Class::BodyStreamCompletion),
+            task,
+            answered: AtomicBool::new(false),
+        })
+    }
+
+    pub fn is_of_this_process(&self) -> bool {
+        self.task.is_of_this_process()
+    }
+
+    /// Goes on with a stream, or fails for want of one. False when an answer was given before.
+    pub fn call(&self, stream: Option<Arc<InputStream>>) -> bool {
+        if self.answered.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.task.answer_body_stream(stream);
+        true
+    }
+}
+
+impl Drop for BodyStreamCompletion {
+    fn drop(&mut self) {
+        if !self.answered.swap(true, Ordering::AcqRel) {
+            tracing::warn!(target: "task", task = self.task.identifier(), "need_new_body_stream was not answered: cancelled");
+            self.task.cancel();
+        }
+    }
+}
+
+impl Object for BodyStreamCompletion {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn description(&self) -> String {
+        format!(
+            "<body stream completion: {}, of {}>",
             answered(&self.answered),
             self.task.description()
         )

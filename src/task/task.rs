@@ -11,6 +11,7 @@ use crate::foundation::error::{Error, Failure};
 use crate::foundation::error_code;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
 use crate::foundation::queue::{Operation, Queue};
+use crate::foundation::stream::InputStream;
 use crate::foundation::sync::Lock;
 use crate::loading::body::BodyReader;
 use crate::loading::client::{
@@ -327,6 +328,10 @@ impl Task {
     pub(super) fn answer_redirect(self: &Arc<Self>, request: Option<Arc<RequestValue>>) {
         self.control.answer_redirect(request);
         http::signal(&self.control, REDIRECT);
+        self.unblock();
+    }
+
+    pub(super) fn answer_body_stream(self: &Arc<Self>, _stream: Option<Arc<InputStream>>) {
         self.unblock();
     }
 

@@ -1,0 +1,1 @@
+//! NSURLSessionTaskMetrics and NSURLSessionTaskTransactionMetrics.

@@ -1,0 +1,1 @@
+//! NSStream, NSInputStream and NSOutputStream.
