@@ -146,7 +146,11 @@ typedef NSURLSESSION_ENUM(nsurlsession_task_kind_t) {
     /* Not a task: the answer for NULL. */
     NSURLSESSION_TASK_KIND_NONE = 0,
     /* NSURLSessionDataTask. */
-    NSURLSESSION_TASK_KIND_DATA = 1
+    NSURLSESSION_TASK_KIND_DATA = 1,
+    /* NSURLSessionUploadTask. */
+    NSURLSESSION_TASK_KIND_UPLOAD = 2,
+    /* NSURLSessionDownloadTask. */
+    NSURLSESSION_TASK_KIND_DOWNLOAD = 3
 };
 
 /* NSURLSessionResponseDisposition: the answer to did_receive_response. */
@@ -155,7 +159,7 @@ typedef NSURLSESSION_ENUM(nsurlsession_response_disposition_t) {
     NSURLSESSION_RESPONSE_CANCEL = 0,
     /* Go on; the body follows. */
     NSURLSESSION_RESPONSE_ALLOW = 1,
-    /* Turn into a download task. Not in this version: treated as cancel, and logged. */
+    /* Turn into a download task: did_become_download_task has it. */
     NSURLSESSION_RESPONSE_BECOME_DOWNLOAD = 2,
     /* Turn into a stream task. Not in this version: treated as cancel, and logged. */
     NSURLSESSION_RESPONSE_BECOME_STREAM = 3
@@ -337,6 +341,24 @@ typedef void (*nsurlsession_data_task_completion_handler_t)(
     nsurlsession_response_t *NSURLSESSION_NULLABLE response,
     nsurlsession_error_t *NSURLSESSION_NULLABLE error);
 
+/*
+ * Completion handler of a download task. Called exactly once, on the session's delegate queue,
+ * whatever happens. Success: `error` is NULL, `response` is set and `location` is the path of a file
+ * with the body, whatever the HTTP status; it is removed when the handler returns: move it or open
+ * it. Failure: `error` is set and `location` is NULL.
+ */
+typedef void (*nsurlsession_download_task_completion_handler_t)(
+    void *NSURLSESSION_NULLABLE context, const char *NSURLSESSION_NULLABLE location,
+    nsurlsession_response_t *NSURLSESSION_NULLABLE response,
+    nsurlsession_error_t *NSURLSESSION_NULLABLE error);
+
+/*
+ * Receiver of resume data. Called exactly once, on a thread of the library's. NULL: the task cannot
+ * be resumed. `resume_data` is borrowed: retain it, or save its bytes.
+ */
+typedef void (*nsurlsession_resume_data_handler_t)(
+    void *NSURLSESSION_NULLABLE context, nsurlsession_data_t *NSURLSESSION_NULLABLE resume_data);
+
 /* Receiver of nsurlsession_get_tasks_with_completion_handler: three arrays of unfinished tasks. */
 typedef void (*nsurlsession_get_tasks_completion_handler_t)(
     void *NSURLSESSION_NULLABLE context, nsurlsession_array_t *NSURLSESSION_NONNULL data_tasks,
@@ -408,6 +430,55 @@ typedef struct nsurlsession_task_delegate_t {
         void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
         nsurlsession_task_t *NSURLSESSION_NONNULL task,
         nsurlsession_error_t *NSURLSESSION_NULLABLE error);
+    /*
+     * URLSession:task:needNewBodyStream: The request's body is to be sent, or sent again: at the
+     * start of an upload with nsurlsession_upload_task_with_streamed_request, and when a body that
+     * came from a stream must be repeated after a redirect or a lost connection. Answer with
+     * nsurlsession_body_stream_completion_call and a stream that was not opened. Retain
+     * `completion` to answer later, from any thread; released unanswered, the task is cancelled.
+     * Not implemented: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+     */
+    void (*NSURLSESSION_NULLABLE need_new_body_stream)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task,
+        nsurlsession_body_stream_completion_t *NSURLSESSION_NONNULL completion);
+    /*
+     * URLSession:task:needNewBodyStreamFromOffset:completionHandler: The same for a resumed upload:
+     * the stream is to begin with the body's byte number `offset`. Not implemented: such an upload
+     * fails.
+     */
+    void (*NSURLSESSION_NULLABLE need_new_body_stream_from_offset)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task, int64_t offset,
+        nsurlsession_body_stream_completion_t *NSURLSESSION_NONNULL completion);
+    /*
+     * URLSession:task:didSendBodyData:totalBytesSent:totalBytesExpectedToSend: `bytes_sent` more
+     * bytes of the request's body were sent, `total_bytes_sent` in all, out of
+     * `total_bytes_expected_to_send` (NSURLSESSION_TRANSFER_SIZE_UNKNOWN when that is not known).
+     * Reports that wait for the delegate are merged. The total starts anew when the body is sent
+     * again.
+     */
+    void (*NSURLSESSION_NULLABLE did_send_body_data)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task, int64_t bytes_sent, int64_t total_bytes_sent,
+        int64_t total_bytes_expected_to_send);
+    /*
+     * URLSession:task:didReceiveInformationalResponse: A response with a status from 100 to 199
+     * came, except 101, before the final one.
+     */
+    void (*NSURLSESSION_NULLABLE did_receive_informational_response)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task,
+        nsurlsession_response_t *NSURLSESSION_NONNULL response);
+    /*
+     * URLSession:task:didFinishCollectingMetrics: What the task's requests took. Once a task, also
+     * when it failed or was cancelled and when it has a completion handler: the last message before
+     * its completion.
+     */
+    void (*NSURLSESSION_NULLABLE did_finish_collecting_metrics)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task,
+        nsurlsession_task_metrics_t *NSURLSESSION_NONNULL metrics);
 } nsurlsession_task_delegate_t;
 
 /* NSURLSessionDataDelegate. */
@@ -433,7 +504,48 @@ typedef struct nsurlsession_data_delegate_t {
         void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
         nsurlsession_task_t *NSURLSESSION_NONNULL task,
         nsurlsession_data_t *NSURLSESSION_NONNULL data);
+    /*
+     * URLSession:dataTask:didBecomeDownloadTask: The answer to did_receive_response was
+     * NSURLSESSION_RESPONSE_BECOME_DOWNLOAD: all further messages are about `download_task`, and
+     * `task` is completed without another one.
+     */
+    void (*NSURLSESSION_NULLABLE did_become_download_task)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task,
+        nsurlsession_task_t *NSURLSESSION_NONNULL download_task);
 } nsurlsession_data_delegate_t;
+
+/* NSURLSessionDownloadDelegate. */
+typedef struct nsurlsession_download_delegate_t {
+    size_t struct_size;
+    /*
+     * URLSession:downloadTask:didFinishDownloadingToURL: All of the body is in the file at
+     * `location`, a path, whatever the HTTP status. Move the file or open it now: it is removed
+     * when this returns.
+     */
+    void (*NSURLSESSION_NULLABLE did_finish_downloading_to_url)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task, const char *NSURLSESSION_NONNULL location);
+    /*
+     * URLSession:downloadTask:didWriteData:totalBytesWritten:totalBytesExpectedToWrite:
+     * `bytes_written` more bytes were written to the file, `total_bytes_written` in all, those of
+     * an earlier task that was resumed included, out of `total_bytes_expected_to_write`
+     * (NSURLSESSION_TRANSFER_SIZE_UNKNOWN when the server did not say). Comes some times a second;
+     * reports that wait for the delegate are merged.
+     */
+    void (*NSURLSESSION_NULLABLE did_write_data)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task, int64_t bytes_written, int64_t total_bytes_written,
+        int64_t total_bytes_expected_to_write);
+    /*
+     * URLSession:downloadTask:didResumeAtOffset:expectedTotalBytes: The server goes on where the
+     * resume data left off: `file_offset` bytes were there already. Before the first
+     * did_write_data. Not sent when the download starts from the beginning after all.
+     */
+    void (*NSURLSESSION_NULLABLE did_resume_at_offset)(
+        void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,
+        nsurlsession_task_t *NSURLSESSION_NONNULL task, int64_t file_offset, int64_t expected_total_bytes);
+} nsurlsession_download_delegate_t;
 
 /*
  * A delegate: a context and a vtable for each protocol that it adopts. The struct and the vtables
@@ -448,6 +560,7 @@ typedef struct nsurlsession_delegate_t {
     const nsurlsession_session_delegate_t *NSURLSESSION_NULLABLE session;
     const nsurlsession_task_delegate_t *NSURLSESSION_NULLABLE task;
     const nsurlsession_data_delegate_t *NSURLSESSION_NULLABLE data;
+    const nsurlsession_download_delegate_t *NSURLSESSION_NULLABLE download;
 } nsurlsession_delegate_t;
 
 /* ---- Executors ---------------------------------------------------------------------------- */

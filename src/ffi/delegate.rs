@@ -1,23 +1,25 @@
 //! Delegates: vtables of the caller's, copied.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 
 use super::guard::{callback, misuse};
 use super::object::{lent, lent_option};
 use super::types::{
-    OwnedContext, nsurlsession_data_t, nsurlsession_error_t, nsurlsession_redirection_completion_t,
-    nsurlsession_release_block_t, nsurlsession_request_t, nsurlsession_response_completion_t,
-    nsurlsession_response_t, nsurlsession_t, nsurlsession_task_t,
+    OwnedContext, nsurlsession_body_stream_completion_t, nsurlsession_data_t, nsurlsession_error_t,
+    nsurlsession_redirection_completion_t, nsurlsession_release_block_t, nsurlsession_request_t,
+    nsurlsession_response_completion_t, nsurlsession_response_t, nsurlsession_t,
+    nsurlsession_task_metrics_t, nsurlsession_task_t,
 };
 use crate::foundation::data::Data;
 use crate::foundation::error::Error;
+use crate::loading::metrics::TaskMetrics;
 use crate::loading::request::Request;
 use crate::loading::response::Response;
 use crate::session::Session;
-use crate::session::delegate::{Delegate, Method};
+use crate::session::delegate::{Delegate, Method, Moved};
 use crate::task::Task;
-use crate::task::completion::{RedirectionCompletion, ResponseCompletion};
+use crate::task::completion::{BodyStreamCompletion, RedirectionCompletion, ResponseCompletion};
 
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -61,6 +63,49 @@ pub struct nsurlsession_task_delegate_t {
             error: *mut nsurlsession_error_t,
         ),
     >,
+    pub need_new_body_stream: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            completion: *mut nsurlsession_body_stream_completion_t,
+        ),
+    >,
+    pub need_new_body_stream_from_offset: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            offset: i64,
+            completion: *mut nsurlsession_body_stream_completion_t,
+        ),
+    >,
+    pub did_send_body_data: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            bytes_sent: i64,
+            total_bytes_sent: i64,
+            total_bytes_expected_to_send: i64,
+        ),
+    >,
+    pub did_receive_informational_response: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            response: *mut nsurlsession_response_t,
+        ),
+    >,
+    pub did_finish_collecting_metrics: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            metrics: *mut nsurlsession_task_metrics_t,
+        ),
+    >,
 }
 
 #[repr(C)]
@@ -84,6 +129,47 @@ pub struct nsurlsession_data_delegate_t {
             data: *mut nsurlsession_data_t,
         ),
     >,
+    pub did_become_download_task: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            download_task: *mut nsurlsession_task_t,
+        ),
+    >,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct nsurlsession_download_delegate_t {
+    pub struct_size: usize,
+    pub did_finish_downloading_to_url: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            location: *const c_char,
+        ),
+    >,
+    pub did_write_data: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            bytes_written: i64,
+            total_bytes_written: i64,
+            total_bytes_expected_to_write: i64,
+        ),
+    >,
+    pub did_resume_at_offset: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            session: *mut nsurlsession_t,
+            task: *mut nsurlsession_task_t,
+            file_offset: i64,
+            expected_total_bytes: i64,
+        ),
+    >,
 }
 
 #[repr(C)]
@@ -95,6 +181,7 @@ pub struct nsurlsession_delegate_t {
     pub session: *const nsurlsession_session_delegate_t,
     pub task: *const nsurlsession_task_delegate_t,
     pub data: *const nsurlsession_data_delegate_t,
+    pub download: *const nsurlsession_download_delegate_t,
 }
 
 /// A struct of the caller's that begins with its size.
@@ -117,6 +204,10 @@ unsafe impl Versioned for nsurlsession_task_delegate_t {
 }
 // SAFETY: a size and optional function pointers.
 unsafe impl Versioned for nsurlsession_data_delegate_t {
+    const FIRST_VERSION: usize = 2 * size_of::<usize>();
+}
+// SAFETY: a size and optional function pointers.
+unsafe impl Versioned for nsurlsession_download_delegate_t {
     const FIRST_VERSION: usize = 2 * size_of::<usize>();
 }
 // SAFETY: a size, pointers and optional function pointers.
@@ -151,6 +242,7 @@ pub struct CDelegate {
     session: nsurlsession_session_delegate_t,
     task: nsurlsession_task_delegate_t,
     data: nsurlsession_data_delegate_t,
+    download: nsurlsession_download_delegate_t,
     /// Dropped last: then the context is released.
     context: OwnedContext,
 }
@@ -166,6 +258,7 @@ impl CDelegate {
             session: copied(delegate.session, function).unwrap_or_default(),
             task: copied(delegate.task, function).unwrap_or_default(),
             data: copied(delegate.data, function).unwrap_or_default(),
+            download: copied(delegate.download, function).unwrap_or_default(),
             context: OwnedContext::new(delegate.context, delegate.release),
         }))
     }
@@ -184,6 +277,19 @@ impl Delegate for CDelegate {
             Method::DidComplete => self.task.did_complete_with_error.is_some(),
             Method::DidReceiveResponse => self.data.did_receive_response.is_some(),
             Method::DidReceiveData => self.data.did_receive_data.is_some(),
+            Method::NeedNewBodyStream => self.task.need_new_body_stream.is_some(),
+            Method::NeedNewBodyStreamFromOffset => {
+                self.task.need_new_body_stream_from_offset.is_some()
+            }
+            Method::DidSendBodyData => self.task.did_send_body_data.is_some(),
+            Method::DidReceiveInformationalResponse => {
+                self.task.did_receive_informational_response.is_some()
+            }
+            Method::DidFinishCollectingMetrics => self.task.did_finish_collecting_metrics.is_some(),
+            Method::DidBecomeDownloadTask => self.data.did_become_download_task.is_some(),
+            Method::DidFinishDownloading => self.download.did_finish_downloading_to_url.is_some(),
+            Method::DidWriteData => self.download.did_write_data.is_some(),
+            Method::DidResumeAtOffset => self.download.did_resume_at_offset.is_some(),
         }
     }
 
@@ -268,6 +374,145 @@ impl Delegate for CDelegate {
         if let Some(method) = self.data.did_receive_data {
             // SAFETY: as above.
             callback(|| unsafe { method(self.pointer(), lent(session), lent(task), lent(data)) });
+        }
+    }
+
+    fn need_new_body_stream(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        completion: &Arc<BodyStreamCompletion>,
+    ) {
+        if let Some(method) = self.task.need_new_body_stream {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(self.pointer(), lent(session), lent(task), lent(completion))
+            });
+        }
+    }
+
+    fn need_new_body_stream_from_offset(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        offset: i64,
+        completion: &Arc<BodyStreamCompletion>,
+    ) {
+        if let Some(method) = self.task.need_new_body_stream_from_offset {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(
+                    self.pointer(),
+                    lent(session),
+                    lent(task),
+                    offset,
+                    lent(completion),
+                )
+            });
+        }
+    }
+
+    fn did_send_body_data(&self, session: &Arc<Session>, task: &Arc<Task>, progress: Moved) {
+        if let Some(method) = self.task.did_send_body_data {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(
+                    self.pointer(),
+                    lent(session),
+                    lent(task),
+                    progress.more,
+                    progress.total,
+                    progress.expected,
+                )
+            });
+        }
+    }
+
+    fn did_receive_informational_response(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        response: &Arc<Response>,
+    ) {
+        if let Some(method) = self.task.did_receive_informational_response {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(self.pointer(), lent(session), lent(task), lent(response))
+            });
+        }
+    }
+
+    fn did_finish_collecting_metrics(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        metrics: &Arc<TaskMetrics>,
+    ) {
+        if let Some(method) = self.task.did_finish_collecting_metrics {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(self.pointer(), lent(session), lent(task), lent(metrics))
+            });
+        }
+    }
+
+    fn did_become_download_task(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        download: &Arc<Task>,
+    ) {
+        if let Some(method) = self.data.did_become_download_task {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(self.pointer(), lent(session), lent(task), lent(download))
+            });
+        }
+    }
+
+    fn did_finish_downloading(&self, session: &Arc<Session>, task: &Arc<Task>, location: &CStr) {
+        if let Some(method) = self.download.did_finish_downloading_to_url {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(self.pointer(), lent(session), lent(task), location.as_ptr())
+            });
+        }
+    }
+
+    fn did_write_data(&self, session: &Arc<Session>, task: &Arc<Task>, progress: Moved) {
+        if let Some(method) = self.download.did_write_data {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(
+                    self.pointer(),
+                    lent(session),
+                    lent(task),
+                    progress.more,
+                    progress.total,
+                    progress.expected,
+                )
+            });
+        }
+    }
+
+    fn did_resume_at_offset(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        offset: i64,
+        expected_total: i64,
+    ) {
+        if let Some(method) = self.download.did_resume_at_offset {
+            // SAFETY: as above.
+            callback(|| unsafe {
+                method(
+                    self.pointer(),
+                    lent(session),
+                    lent(task),
+                    offset,
+                    expected_total,
+                )
+            });
         }
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::mem::offset_of;
 
 use super::delegate::{
-    nsurlsession_data_delegate_t, nsurlsession_delegate_t, nsurlsession_session_delegate_t,
-    nsurlsession_task_delegate_t,
+    nsurlsession_data_delegate_t, nsurlsession_delegate_t, nsurlsession_download_delegate_t,
+    nsurlsession_session_delegate_t, nsurlsession_task_delegate_t,
 };
 use super::library::nsurlsession_version;
 use super::queue::nsurlsession_executor_t;
@@ -40,9 +40,14 @@ pub fn assertions() -> String {
     }
     layout!(nsurlsession_session_delegate_t: struct_size, did_become_invalid_with_error);
     layout!(nsurlsession_task_delegate_t:
-        struct_size, did_create_task, will_perform_http_redirection, did_complete_with_error);
-    layout!(nsurlsession_data_delegate_t: struct_size, did_receive_response, did_receive_data);
-    layout!(nsurlsession_delegate_t: struct_size, context, release, session, task, data);
+        struct_size, did_create_task, will_perform_http_redirection, did_complete_with_error,
+        need_new_body_stream, need_new_body_stream_from_offset, did_send_body_data,
+        did_receive_informational_response, did_finish_collecting_metrics);
+    layout!(nsurlsession_data_delegate_t:
+        struct_size, did_receive_response, did_receive_data, did_become_download_task);
+    layout!(nsurlsession_download_delegate_t:
+        struct_size, did_finish_downloading_to_url, did_write_data, did_resume_at_offset);
+    layout!(nsurlsession_delegate_t: struct_size, context, release, session, task, data, download);
     layout!(nsurlsession_executor_t: struct_size, context, release, execute);
     layout!(nsurlsession_task_state_t:);
     layout!(nsurlsession_task_kind_t:);
@@ -76,6 +81,8 @@ pub fn assertions() -> String {
     for (name, value) in [
         ("TASK_KIND_NONE", 0),
         ("TASK_KIND_DATA", 1),
+        ("TASK_KIND_UPLOAD", 2),
+        ("TASK_KIND_DOWNLOAD", 3),
         ("RESPONSE_CANCEL", 0),
         ("RESPONSE_ALLOW", 1),
         ("RESPONSE_BECOME_DOWNLOAD", 2),

@@ -19,7 +19,7 @@ use crate::foundation::object::Object;
 use crate::loading::request::{RequestUrl, RequestValue};
 use crate::session::configuration::Configuration;
 use crate::session::{self, Session};
-use crate::task::TaskHandler;
+use crate::task::{TaskHandler, TaskKind, TaskStart};
 
 /// +[NSURLSession sharedSession]. The session that the whole process shares: default configuration,
 /// no delegate, callbacks on a thread of the library's. Invalidating it does nothing. The caller
@@ -169,20 +169,20 @@ pub unsafe extern "C" fn nsurlsession_invalidate_and_cancel(session: *mut nsurls
     });
 }
 
-/// The session's unfinished tasks as an array.
-fn tasks(session: &Session) -> Arc<Array> {
+/// The session's unfinished tasks as an array: all, or those of one kind.
+fn tasks(session: &Session, kind: Option<TaskKind>) -> Arc<Array> {
     Array::new(
         session
             .tasks()
             .into_iter()
+            .filter(|task| kind.is_none_or(|kind| task.kind() == kind))
             .map(|task| task as Arc<dyn Object>)
             .collect(),
     )
 }
 
 /// -[NSURLSession getTasksWithCompletionHandler:]. Calls `handler` on the delegate queue with three
-/// arrays of unfinished tasks, suspended ones included: data, upload and download tasks (this
-/// version has data tasks). The arrays are lent for the call. Called exactly once; NULL for the
+/// arrays of unfinished tasks, suspended ones included: data, upload and download tasks. The arrays are lent for the call. Called exactly once; NULL for the
 /// session or the handler: not at all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_get_tasks_with_completion_handler(
@@ -198,9 +198,10 @@ pub unsafe extern "C" fn nsurlsession_get_tasks_with_completion_handler(
         let (context, queue) = (Context(context), Arc::clone(session.queue()));
         queue.post_internal(move || {
             let context = context;
-            let (data, none) = (tasks(&session), Array::new(Vec::new()));
+            let [data, upload, download] = [TaskKind::Data, TaskKind::Upload, TaskKind::Download]
+                .map(|kind| tasks(&session, Some(kind)));
             // SAFETY: the caller's function with the caller's context, called once.
-            callback(|| unsafe { handler(context.0, lent(&data), lent(&none), lent(&none)) });
+            callback(|| unsafe { handler(context.0, lent(&data), lent(&upload), lent(&download)) });
         });
     });
 }
@@ -223,7 +224,7 @@ pub unsafe extern "C" fn nsurlsession_get_all_tasks_with_completion_handler(
         let (context, queue) = (Context(context), Arc::clone(session.queue()));
         queue.post_internal(move || {
             let context = context;
-            let tasks = tasks(&session);
+            let tasks = tasks(&session, None);
             // SAFETY: the caller's function with the caller's context, called once.
             callback(|| unsafe { handler(context.0, lent(&tasks)) });
         });
@@ -231,26 +232,27 @@ pub unsafe extern "C" fn nsurlsession_get_all_tasks_with_completion_handler(
 }
 
 /// A completion handler of the caller's.
-fn task_handler(
+pub(super) fn task_handler(
     handler: nsurlsession_data_task_completion_handler_t,
     context: *mut c_void,
 ) -> Option<TaskHandler> {
     let handler = handler?;
     let context = Context(context);
-    Some(Box::new(move |data, response, error| {
+    Some(TaskHandler::Data(Box::new(move |data, response, error| {
         let context = context;
         let (data, response, error) =
             (lent_option(data), lent_option(response), lent_option(error));
         // SAFETY: the caller's function with the caller's context, called once, and handles that
         // live during the call.
         callback(|| unsafe { handler(context.0, data, response, error) });
-    }))
+    })))
 }
 
 /// A task for a request.
-fn make(
+pub(super) fn make(
     session: *mut nsurlsession_t,
     name: &str,
+    kind: TaskKind,
     request: impl FnOnce() -> Option<Arc<RequestValue>>,
     handler: Option<TaskHandler>,
 ) -> *mut nsurlsession_task_t {
@@ -259,7 +261,11 @@ fn make(
             return std::ptr::null_mut();
         };
         let request = request().unwrap_or_default();
-        let task = session.data_task(request, handler);
+        let task = session.make_task(TaskStart {
+            kind,
+            request,
+            handler,
+        });
         let handle = handed_out(Arc::clone(&task));
         session.announce(&task);
         handle
@@ -267,7 +273,10 @@ fn make(
 }
 
 /// The request's value now; a task without a request is one without a URL, which fails.
-fn value_of(request: *const nsurlsession_request_t, name: &str) -> Option<Arc<RequestValue>> {
+pub(super) fn value_of(
+    request: *const nsurlsession_request_t,
+    name: &str,
+) -> Option<Arc<RequestValue>> {
     let value = borrowed(request, name).map(|request| request.value());
     if value.is_none() {
         misuse(name, "there is no request: the task will fail");
@@ -275,7 +284,7 @@ fn value_of(request: *const nsurlsession_request_t, name: &str) -> Option<Arc<Re
     value
 }
 
-fn value_with_url(text: *const c_char) -> Option<Arc<RequestValue>> {
+pub(super) fn value_with_url(text: *const c_char) -> Option<Arc<RequestValue>> {
     let url: RequestUrl = url(text)?;
     Some(Arc::new(RequestValue::with_url(url)))
 }
@@ -291,7 +300,13 @@ pub unsafe extern "C" fn nsurlsession_data_task_with_request(
     request: *const nsurlsession_request_t,
 ) -> *mut nsurlsession_task_t {
     const NAME: &str = "nsurlsession_data_task_with_request";
-    make(session, NAME, || value_of(request, NAME), None)
+    make(
+        session,
+        NAME,
+        TaskKind::Data,
+        || value_of(request, NAME),
+        None,
+    )
 }
 
 /// -[NSURLSession dataTaskWithURL:]. As nsurlsession_data_task_with_request, with a GET request for
@@ -304,6 +319,7 @@ pub unsafe extern "C" fn nsurlsession_data_task_with_url(
     make(
         session,
         "nsurlsession_data_task_with_url",
+        TaskKind::Data,
         || value_with_url(url),
         None,
     )
@@ -325,6 +341,7 @@ pub unsafe extern "C" fn nsurlsession_data_task_with_request_completion_handler(
     make(
         session,
         NAME,
+        TaskKind::Data,
         || value_of(request, NAME),
         task_handler(handler, context),
     )
@@ -343,6 +360,7 @@ pub unsafe extern "C" fn nsurlsession_data_task_with_url_completion_handler(
     make(
         session,
         NAME,
+        TaskKind::Data,
         || value_with_url(url),
         task_handler(handler, context),
     )

@@ -34,7 +34,7 @@ fn read<R>(
 pub unsafe extern "C" fn nsurlsession_task_kind(
     task: *const nsurlsession_task_t,
 ) -> nsurlsession_task_kind_t {
-    read(task, "nsurlsession_task_kind", 0, |_| 1)
+    read(task, "nsurlsession_task_kind", 0, |task| task.kind() as i32)
 }
 
 /// -[NSURLSessionTask taskIdentifier]. A number that no other task of the same session has; the

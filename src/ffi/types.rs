@@ -69,6 +69,17 @@ pub type nsurlsession_data_task_completion_handler_t = Option<
         error: *mut nsurlsession_error_t,
     ),
 >;
+pub type nsurlsession_download_task_completion_handler_t = Option<
+    unsafe extern "C-unwind" fn(
+        context: *mut c_void,
+        location: *const c_char,
+        response: *mut nsurlsession_response_t,
+        error: *mut nsurlsession_error_t,
+    ),
+>;
+pub type nsurlsession_resume_data_handler_t = Option<
+    unsafe extern "C-unwind" fn(context: *mut c_void, resume_data: *mut nsurlsession_data_t),
+>;
 pub type nsurlsession_get_tasks_completion_handler_t = Option<
     unsafe extern "C-unwind" fn(
         context: *mut c_void,

@@ -34,6 +34,8 @@ pub trait LoadClient: Send + Sync {
     /// The loader goes on with this request. Hands back the one before: what it holds may be of
     /// the program's, and is not to be let go on the loop.
     fn following(&self, request: &Arc<RequestValue>) -> Arc<RequestValue>;
+    /// Another request to make instead of taking this response, whose body is then not wanted.
+    fn next_request(&self, response: &Arc<Response>) -> Option<Arc<RequestValue>>;
     #[must_use]
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool;
     /// Bytes wait in the pipe where none did.

@@ -1,14 +1,16 @@
 //! What sessions and tasks ask of a delegate.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use super::Session;
 use crate::foundation::data::Data;
 use crate::foundation::error::Error;
+use crate::loading::metrics::TaskMetrics;
 use crate::loading::request::Request;
 use crate::loading::response::Response;
 use crate::task::Task;
-use crate::task::completion::{RedirectionCompletion, ResponseCompletion};
+use crate::task::completion::{BodyStreamCompletion, RedirectionCompletion, ResponseCompletion};
 
 /// The methods that a delegate may implement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,25 @@ pub enum Method {
     DidComplete,
     DidReceiveResponse,
     DidReceiveData,
+    NeedNewBodyStream,
+    NeedNewBodyStreamFromOffset,
+    DidSendBodyData,
+    DidReceiveInformationalResponse,
+    DidFinishCollectingMetrics,
+    DidBecomeDownloadTask,
+    DidFinishDownloading,
+    DidWriteData,
+    DidResumeAtOffset,
+}
+
+/// How far a body has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Bytes since the last report.
+    pub more: i64,
+    pub total: i64,
+    /// All there will be, or -1.
+    pub expected: i64,
 }
 
 /// A delegate. Only methods that it implements are called. It is released when the last reference
@@ -53,4 +74,54 @@ pub trait Delegate: Send + Sync {
     );
 
     fn did_receive_data(&self, session: &Arc<Session>, task: &Arc<Task>, data: &Arc<Data>);
+
+    fn need_new_body_stream(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        completion: &Arc<BodyStreamCompletion>,
+    );
+
+    fn need_new_body_stream_from_offset(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        offset: i64,
+        completion: &Arc<BodyStreamCompletion>,
+    );
+
+    fn did_send_body_data(&self, session: &Arc<Session>, task: &Arc<Task>, progress: Moved);
+
+    fn did_receive_informational_response(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        response: &Arc<Response>,
+    );
+
+    fn did_finish_collecting_metrics(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        metrics: &Arc<TaskMetrics>,
+    );
+
+    fn did_become_download_task(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        download: &Arc<Task>,
+    );
+
+    fn did_finish_downloading(&self, session: &Arc<Session>, task: &Arc<Task>, location: &CStr);
+
+    fn did_write_data(&self, session: &Arc<Session>, task: &Arc<Task>, progress: Moved);
+
+    fn did_resume_at_offset(
+        &self,
+        session: &Arc<Session>,
+        task: &Arc<Task>,
+        offset: i64,
+        expected_total: i64,
+    );
 }

@@ -13,8 +13,7 @@ use crate::foundation::queue::Queue;
 use crate::foundation::sync::Lock;
 use crate::loading::client::Connections;
 use crate::loading::http;
-use crate::loading::request::RequestValue;
-use crate::task::{Task, TaskHandler};
+use crate::task::{Task, TaskStart};
 
 /// Where a session is in its life. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,17 +157,13 @@ impl Session {
         self.state.locked().description = description;
     }
 
-    /// Makes a suspended data task. On a session that takes no new ones it fails once it is resumed.
-    pub fn data_task(
-        self: &Arc<Self>,
-        request: Arc<RequestValue>,
-        handler: Option<TaskHandler>,
-    ) -> Arc<Task> {
+    /// Makes a suspended task. On a session that takes no new ones it fails once it is resumed.
+    pub fn make_task(self: &Arc<Self>, start: TaskStart) -> Arc<Task> {
         let mut state = self.state.locked();
         let identifier = state.next_identifier;
         state.next_identifier += 1;
         let refused = state.life != Life::Valid;
-        let task = Task::new(identifier, Arc::clone(self), request, handler, refused);
+        let task = Task::new(identifier, Arc::clone(self), start, refused);
         if !refused {
             state.tasks.insert(identifier, Arc::clone(&task));
             state.live += 1;

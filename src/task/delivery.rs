@@ -9,13 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::completion::{RedirectionCompletion, ResponseCompletion};
+use super::ending::Step;
 use super::task::{State, Task};
 use crate::foundation::data::Data;
-use crate::foundation::error::{Error, Failure};
-use crate::foundation::error_code;
 use crate::foundation::queue::Operation;
 use crate::foundation::sync::Lock;
-use crate::loading::body;
 use crate::loading::coding::CodingError;
 use crate::loading::http;
 use crate::loading::request::{Request, RequestValue};
@@ -30,7 +28,17 @@ pub enum Event {
     Response(Arc<Response>),
     /// Body bytes wait in the pipe.
     Data,
+    /// All is here: what comes last can be prepared.
     Complete,
+    /// One of the last messages, in the order in which they come.
+    Ending(Step),
+}
+
+impl Event {
+    /// Whether a task that was cancelled still gets this.
+    fn is_last(&self) -> bool {
+        matches!(self, Event::Complete | Event::Ending(_))
+    }
 }
 
 pub struct Mailbox {
@@ -57,6 +65,13 @@ impl Mailbox {
 }
 
 impl State {
+    /// Puts the last messages before everything else, as they are to come.
+    pub fn end_with(&mut self, steps: impl DoubleEndedIterator<Item = Step>) {
+        for step in steps.rev() {
+            self.mailbox.events.push_front(Event::Ending(step));
+        }
+    }
+
     /// Adds an event. True when the task is to be posted to its queue.
     pub fn push(&mut self, event: Event) -> bool {
         self.mailbox.events.push_back(event);
@@ -81,9 +96,7 @@ impl State {
     fn next(&mut self) -> Option<Event> {
         if self.machine.is_cancelled() {
             self.mailbox.blocked = false;
-            self.mailbox
-                .events
-                .retain(|event| matches!(event, Event::Complete));
+            self.mailbox.events.retain(Event::is_last);
         }
         if !self.is_deliverable() {
             self.mailbox.scheduled = false;
@@ -105,7 +118,8 @@ impl Operation for Task {
                 }
                 Some(Event::Response(response)) => self.deliver_response(&response),
                 Some(Event::Data) => self.deliver_data(),
-                Some(Event::Complete) => return self.deliver_completion(),
+                Some(Event::Complete) => self.prepare_ending(),
+                Some(Event::Ending(Step::Last(ending))) => return self.deliver_last(ending),
             }
             if self.session.queue().is_interrupted() {
                 break;
@@ -189,78 +203,6 @@ impl Task {
         drop(state);
         if !ended {
             http::cancel(&self.control);
-        }
-    }
-
-    /// How the task ended, with the body of one that wants it whole.
-    fn outcome(&self) -> Result<Option<Arc<Data>>, Failure> {
-        let mut state = self.state.locked();
-        let url = state.current.url_text().to_owned();
-        let cancelled = state.machine.is_cancelled();
-        let outcome = state.outcome.take();
-        let decoder = state.decoder.take();
-        let has_response = state.response.is_some();
-        drop(state);
-        let body = match outcome {
-            // Cancelled, or failed for the same reason in the loader, where the reason is told.
-            Some(Err(failure)) if !cancelled || failure.code() == error_code::CANCELLED => {
-                return Err(failure);
-            }
-            Some(Ok(body)) if !cancelled => body,
-            _ => return Err(Failure::new(error_code::CANCELLED).url(url)),
-        };
-        let decoded = if !self.has_handler {
-            self.reader
-                .locked()
-                .as_mut()
-                .map_or(Ok(body), |reader| reader.finish().map(|()| Vec::new()))
-        } else if let Some(decoder) = decoder.filter(|_| has_response && !body.is_empty()) {
-            body::decode_whole(decoder, &body)
-        } else {
-            Ok(body)
-        };
-        let body = decoded.map_err(|error| http::coding_failure(&error).url(url))?;
-        if !self.has_handler {
-            return Ok(None);
-        }
-        self.received.store(
-            i64::try_from(body.len()).unwrap_or(i64::MAX),
-            Ordering::Relaxed,
-        );
-        Ok(Some(Data::new(body)))
-    }
-
-    fn deliver_completion(self: &Arc<Self>) {
-        let outcome = self.outcome();
-        let error: Option<Arc<Error>> = outcome.as_ref().err().cloned().map(Failure::build);
-        let delegate = self.delegate_for(Method::DidComplete);
-        let mut state = self.state.locked();
-        if !state.machine.complete() {
-            return;
-        }
-        state.error = error.clone();
-        let own_delegate = state.delegate.take();
-        let handler = state.handler.take();
-        let response = state.response.clone();
-        let spent = state.spent.take();
-        drop(state);
-        drop(spent);
-        *self.reader.locked() = None;
-        self.control.pipe.clear();
-        if !self.refused {
-            self.session.task_completes(self.identifier());
-        }
-        match (handler, delegate) {
-            (Some(handler), _) => {
-                let data = outcome.ok().flatten();
-                handler(data.as_ref(), response.as_ref(), error.as_ref());
-            }
-            (None, Some(delegate)) => delegate.did_complete(&self.session, self, error.as_ref()),
-            (None, None) => {}
-        }
-        drop(own_delegate);
-        if !self.refused {
-            self.session.task_is_over();
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::delivery::{Event, Mailbox};
+use super::kind::{TaskHandler, TaskKind};
 use super::state::{Effect, Machine, TaskState};
-use crate::foundation::data::Data;
 use crate::foundation::error::{Error, Failure};
 use crate::foundation::error_code;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
@@ -25,9 +25,12 @@ use crate::loading::response::Response;
 use crate::session::Session;
 use crate::session::delegate::{Delegate, Method};
 
-/// The completion handler of a data task. Called once; dropped uncalled only with the process.
-pub type TaskHandler =
-    Box<dyn FnOnce(Option<&Arc<Data>>, Option<&Arc<Response>>, Option<&Arc<Error>>) + Send>;
+/// What a task is made from.
+pub struct TaskStart {
+    pub kind: TaskKind,
+    pub request: Arc<RequestValue>,
+    pub handler: Option<TaskHandler>,
+}
 
 /// What changes in a task's life.
 pub(super) struct State {
@@ -51,6 +54,7 @@ pub(super) struct State {
 pub struct Task {
     header: Header,
     identifier: u64,
+    kind: TaskKind,
     pub(super) session: Arc<Session>,
     original: Arc<RequestValue>,
     /// Has a completion handler, and so no data callbacks.
@@ -72,13 +76,18 @@ impl Task {
     pub fn new(
         identifier: u64,
         session: Arc<Session>,
-        request: Arc<RequestValue>,
-        handler: Option<TaskHandler>,
+        start: TaskStart,
         refused: bool,
     ) -> Arc<Task> {
+        let TaskStart {
+            kind,
+            request,
+            handler,
+        } = start;
         Arc::new(Task {
             header: Header::new(Class::Task),
             identifier,
+            kind,
             session,
             has_handler: handler.is_some(),
             refused,
@@ -106,6 +115,10 @@ impl Task {
 
     pub fn identifier(&self) -> u64 {
         self.identifier
+    }
+
+    pub fn kind(&self) -> TaskKind {
+        self.kind
     }
 
     /// The session took no new tasks any more when this one was made.
@@ -165,6 +178,17 @@ impl Task {
 
     pub fn set_task_description(&self, description: Option<String>) {
         self.state.locked().description = description;
+    }
+
+    /// Whether the body is wanted whole.
+    pub(super) fn collects(&self) -> bool {
+        self.has_handler && self.kind != TaskKind::Download
+    }
+
+    /// So much of the body has been received in all.
+    pub(super) fn note_received(&self, total: usize) {
+        let total = i64::try_from(total).unwrap_or(i64::MAX);
+        self.received.store(total, Ordering::Relaxed);
     }
 
     pub fn count_of_bytes_sent(&self) -> i64 {
@@ -264,7 +288,7 @@ impl Task {
                     .unwrap_or(configuration.timeout_for_request),
             ),
             resource_deadline: Instant::now().checked_add(resource_timeout),
-            collect: self.has_handler,
+            collect: self.collects(),
             client: Arc::clone(self) as Arc<dyn LoadClient>,
             control: Arc::clone(&self.control),
         });
@@ -373,10 +397,14 @@ impl LoadClient for Task {
         std::mem::replace(&mut self.state.locked().current, Arc::clone(request))
     }
 
+    fn next_request(&self, _response: &Arc<Response>) -> Option<Arc<RequestValue>> {
+        None
+    }
+
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool {
         self.expected_to_receive
             .store(response.expected_length(), Ordering::Relaxed);
-        if self.has_handler {
+        if self.collects() {
             let mut state = self.state.locked();
             state.decoder = decoder;
             state.response = Some(response);
@@ -427,7 +455,8 @@ impl Object for Task {
     fn description(&self) -> String {
         let state = self.state.locked();
         let mut text = format!(
-            "<data task {}: {:?}, {} {}",
+            "<{} task {}: {:?}, {} {}",
+            self.kind.name(),
             self.identifier,
             state.machine.state(),
             state.current.method(),

@@ -11,6 +11,7 @@ use crate::foundation::error::{CURL_DOMAIN, Failure};
 use crate::foundation::error_code;
 use crate::loading::client::{LoadClient, LoadControl};
 use crate::loading::coding::{CodingError, Decoder};
+use crate::loading::request::RequestValue;
 use crate::loading::response::{Blank, Head, Response};
 
 thread_local! {
@@ -77,6 +78,8 @@ pub struct Exchange {
     pub announce: bool,
     /// A redirect that the loader has to look at.
     pub redirect: Option<Arc<Response>>,
+    /// What the client wants to request instead of this response.
+    pub next: Option<Arc<RequestValue>>,
     /// The response came by HTTP/2, which the loader does not know yet.
     pub multiplexed: bool,
     /// Other exchanges may share the connection.
@@ -124,6 +127,7 @@ impl Exchange {
             hastened: false,
             announce: false,
             redirect: None,
+            next: None,
             multiplexed: false,
             shares: false,
             failure: None,
@@ -165,7 +169,8 @@ impl Exchange {
             whole.reserve_exact(length.min(1 << 20));
         }
         let response = blank.fill(head);
-        if redirects && location && self.follows_redirects {
+        self.next = self.client.next_request(&response);
+        if self.next.is_some() || redirects && location && self.follows_redirects {
             self.phase = Phase::Redirect;
             self.redirect = Some(response);
             self.call_attention();

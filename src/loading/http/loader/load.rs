@@ -46,6 +46,8 @@ pub(super) struct Redirection {
     pub(super) done: Option<u32>,
     /// What to do, once that is known: another request, or none to take this response.
     pub(super) answer: Option<Option<Arc<RequestValue>>>,
+    /// A server asked for it: such requests are limited.
+    pub(super) counts: bool,
 }
 
 pub(super) struct Load {

@@ -19,6 +19,13 @@ impl Loader {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
+        let next = load
+            .stage
+            .easy()
+            .and_then(|easy| easy.transfer().next.take());
+        if let Some(next) = next {
+            return self.redirecting(engine, key, response, Some(next), false);
+        }
         let proposed = match propose(load, &response) {
             Ok(Some(proposed)) => Arc::new(proposed),
             Ok(None) => {
@@ -35,18 +42,35 @@ impl Loader {
             }
             Err(failure) => return self.fail(engine, key, failure),
         };
-        let Stage::Transferring(easy) = std::mem::replace(&mut load.stage, Stage::Moving) else {
-            return;
-        };
         let (decision, announce) = load.start.client.redirected(&response, &proposed);
         if announce {
             self.ready.push(Arc::clone(&load.start.client).operation());
         }
+        let answer = (decision == Redirecting::Follow).then_some(proposed);
+        self.redirecting(engine, key, response, answer, true);
+    }
+
+    /// Another request follows this exchange, or may follow it.
+    fn redirecting(
+        &mut self,
+        engine: &mut Engine,
+        key: usize,
+        response: Arc<Response>,
+        answer: Option<Arc<RequestValue>>,
+        counts: bool,
+    ) {
+        let Some(load) = self.loads.get_mut(key) else {
+            return;
+        };
+        let Stage::Transferring(easy) = std::mem::replace(&mut load.stage, Stage::Moving) else {
+            return;
+        };
         load.stage = Stage::Redirecting(Redirection {
             response,
             easy,
             done: None,
-            answer: (decision == Redirecting::Follow).then_some(Some(proposed)),
+            answer: answer.map(Some),
+            counts,
         });
         self.arm(engine, key);
     }
@@ -91,7 +115,7 @@ impl Loader {
         // Nothing of the program's goes with it: the load has the request and the client too.
         drop(redirection.easy);
         load.start.control.pipe.clear();
-        load.redirects += 1;
+        load.redirects += usize::from(redirection.counts);
         let origin = |value: &RequestValue| {
             value
                 .url

@@ -1,0 +1,108 @@
+//! A task's end: what came of it, and its last messages in their order.
+
+use std::sync::Arc;
+
+use super::kind::TaskHandler;
+use super::task::Task;
+use crate::foundation::data::Data;
+use crate::foundation::error::Failure;
+use crate::foundation::error_code;
+use crate::foundation::sync::Lock;
+use crate::loading::body;
+use crate::loading::http;
+use crate::session::delegate::Method;
+
+/// What came of a task.
+pub struct Ending {
+    /// The body, of a task that wants it whole, or why there is none.
+    result: Result<Option<Arc<Data>>, Failure>,
+}
+
+/// The last messages of a task.
+pub enum Step {
+    /// The completion handler, or did_complete_with_error.
+    Last(Ending),
+}
+
+impl Task {
+    /// All that the task waited for is here: finds out how it ended, and what messages are left.
+    pub(super) fn prepare_ending(self: &Arc<Self>) {
+        let ending = Ending {
+            result: self.outcome(),
+        };
+        let steps = [Step::Last(ending)];
+        self.state.locked().end_with(steps.into_iter());
+    }
+
+    /// How the task ended, with the body of one that wants it whole.
+    fn outcome(&self) -> Result<Option<Arc<Data>>, Failure> {
+        let mut state = self.state.locked();
+        let url = state.current.url_text().to_owned();
+        let cancelled = state.machine.is_cancelled();
+        let outcome = state.outcome.take();
+        let decoder = state.decoder.take();
+        let has_response = state.response.is_some();
+        drop(state);
+        let body = match outcome {
+            // Cancelled, or failed for the same reason in the loader, where the reason is told.
+            Some(Err(failure)) if !cancelled || failure.code() == error_code::CANCELLED => {
+                return Err(failure);
+            }
+            Some(Ok(body)) if !cancelled => body,
+            _ => return Err(Failure::new(error_code::CANCELLED).url(url)),
+        };
+        let decoded = if !self.collects() {
+            self.reader
+                .locked()
+                .as_mut()
+                .map_or(Ok(body), |reader| reader.finish().map(|()| Vec::new()))
+        } else if let Some(decoder) = decoder.filter(|_| has_response && !body.is_empty()) {
+            body::decode_whole(decoder, &body)
+        } else {
+            Ok(body)
+        };
+        let body = decoded.map_err(|error| http::coding_failure(&error).url(url))?;
+        if !self.collects() {
+            return Ok(None);
+        }
+        self.note_received(body.len());
+        Ok(Some(Data::new(body)))
+    }
+
+    /// The last message: the completion handler, or did_complete_with_error.
+    pub(super) fn deliver_last(self: &Arc<Self>, ending: Ending) {
+        let error = ending.result.as_ref().err().cloned().map(Failure::build);
+        let delegate = self.delegate_for(Method::DidComplete);
+        let mut state = self.state.locked();
+        if !state.machine.complete() {
+            return;
+        }
+        state.error = error.clone();
+        let own_delegate = state.delegate.take();
+        let handler = state.handler.take();
+        let response = state.response.clone();
+        let spent = state.spent.take();
+        drop(state);
+        drop(spent);
+        *self.reader.locked() = None;
+        self.control.pipe.clear();
+        if !self.refused {
+            self.session.task_completes(self.identifier());
+        }
+        match (handler, delegate) {
+            (Some(TaskHandler::Data(handler)), _) => {
+                let data = ending.result.ok().flatten();
+                handler(data.as_ref(), response.as_ref(), error.as_ref());
+            }
+            (Some(TaskHandler::Download(handler)), _) => {
+                handler(None, response.as_ref(), error.as_ref());
+            }
+            (None, Some(delegate)) => delegate.did_complete(&self.session, self, error.as_ref()),
+            (None, None) => {}
+        }
+        drop(own_delegate);
+        if !self.refused {
+            self.session.task_is_over();
+        }
+    }
+}
