@@ -228,8 +228,8 @@ void nsurlsession_invalidate_and_cancel(nsurlsession_t *NSURLSESSION_NULLABLE se
 
 /**
  * -[NSURLSession getTasksWithCompletionHandler:]. Calls `handler` on the delegate queue with three
- * arrays of unfinished tasks, suspended ones included: data, upload and download tasks. The arrays are lent for the call. Called exactly once; NULL for the
- * session or the handler: not at all.
+ * arrays of unfinished tasks, suspended ones included: data, upload and download tasks. The arrays
+ * are lent for the call. Called exactly once; NULL for the session or the handler: not at all.
  */
 void nsurlsession_get_tasks_with_completion_handler(
     nsurlsession_t *NSURLSESSION_NULLABLE session,

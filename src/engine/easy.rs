@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_slist, curl_socket_t};
@@ -162,19 +162,42 @@ pub struct Easy<T: Transfer> {
     handle: Handle,
     /// From a box; libcurl holds this pointer too.
     state: NonNull<State<T>>,
-    url: Option<Address>,
+    url: Option<Arc<Address>>,
     headers: Option<List>,
     multi: Option<Rc<Multi>>,
     /// It was in a multi handle.
     used: bool,
 }
 
-/// A URL that was parsed beforehand: libcurl would do that on the loop.
-struct Address(NonNull<ParsedUrl>);
+/// A URL that was parsed beforehand: libcurl would do that on the loop, for each transfer.
+pub struct Address(NonNull<ParsedUrl>);
+
+// SAFETY: nothing in it belongs to a thread.
+unsafe impl Send for Address {}
+// SAFETY: it is not changed any more, and libcurl only copies from what a transfer refers to.
+unsafe impl Sync for Address {}
+
+impl Address {
+    /// `None` when libcurl refuses the text, and without memory.
+    pub fn parse(text: &CStr) -> Option<Address> {
+        // SAFETY: NULL is checked.
+        let address = Address(NonNull::new(unsafe { curl::curl_url() })?);
+        // SAFETY: the handle is live; the text is copied.
+        let code = unsafe {
+            curl::curl_url_set(
+                address.0.as_ptr(),
+                curl::PART_URL,
+                text.as_ptr(),
+                curl::URL_PATH_AS_IS,
+            )
+        };
+        (code == 0).then_some(address)
+    }
+}
 
 impl Drop for Address {
     fn drop(&mut self) {
-        // SAFETY: made by curl_url, and the easy handle that read it is gone or not in use.
+        // SAFETY: made by curl_url; easy handles that refer to it share its ownership.
         unsafe { curl::curl_url_cleanup(self.0.as_ptr()) }
     }
 }
@@ -254,28 +277,11 @@ impl<T: Transfer> Easy<T> {
         self.set_pointer(curl_sys::CURLOPT_SEEKDATA, data.cast());
     }
 
-    /// Sets the URL. False when libcurl refuses it.
-    pub fn set_url(&mut self, text: &CStr) -> bool {
-        // SAFETY: NULL is checked.
-        let Some(handle) = NonNull::new(unsafe { curl::curl_url() }) else {
-            return false;
-        };
-        let url = Address(handle);
-        // SAFETY: the handle is live; the text is copied.
-        let code = unsafe {
-            curl::curl_url_set(
-                handle.as_ptr(),
-                curl::PART_URL,
-                text.as_ptr(),
-                curl::URL_PATH_AS_IS,
-            )
-        };
-        if code != 0 {
-            return false;
-        }
-        self.set_pointer(curl::OPTION_CURLU, handle.as_ptr().cast_const().cast());
+    /// Sets the URL.
+    pub fn set_url(&mut self, url: Arc<Address>) {
+        let pointer = url.0.as_ptr().cast_const();
+        self.set_pointer(curl::OPTION_CURLU, pointer.cast());
         self.url = Some(url);
-        true
     }
 
     /// Sets the request's header lines, without line breaks.
@@ -434,7 +440,7 @@ impl<T: Transfer> Easy<T> {
 /// The transfer of a handle that was freed, where it lay, and what else was made with it.
 pub struct Ended<T> {
     state: Box<State<T>>,
-    _leftovers: (Option<List>, Option<Address>),
+    _leftovers: (Option<List>, Option<Arc<Address>>),
 }
 
 // SAFETY: the pointer to the handle in it is not used any more, the list and the URL are not shared,

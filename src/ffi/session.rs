@@ -182,8 +182,8 @@ fn tasks(session: &Session, kind: Option<TaskKind>) -> Arc<Array> {
 }
 
 /// -[NSURLSession getTasksWithCompletionHandler:]. Calls `handler` on the delegate queue with three
-/// arrays of unfinished tasks, suspended ones included: data, upload and download tasks. The arrays are lent for the call. Called exactly once; NULL for the
-/// session or the handler: not at all.
+/// arrays of unfinished tasks, suspended ones included: data, upload and download tasks. The arrays
+/// are lent for the call. Called exactly once; NULL for the session or the handler: not at all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_get_tasks_with_completion_handler(
     session: *mut nsurlsession_t,

@@ -1,9 +1,10 @@
 //! NSURLRequest and NSMutableURLRequest: one type, whose value a task copies.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use url::Url;
 
+use crate::engine::easy::Address;
 use crate::foundation::data::Data;
 use crate::foundation::headers::{HeaderFields, is_token};
 use crate::foundation::object::{Class, Header, Object, begins_with_header, downcast, hash_of};
@@ -37,12 +38,15 @@ impl CachePolicy {
 }
 
 /// A URL as it was given and as the URL standard reads it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestUrl {
     text: String,
     parsed: Option<Url>,
     /// Scheme, host and port, by which connections are counted.
     host: Option<Arc<str>>,
+    /// The same for libcurl, once a transfer was made for it. Requests are often made more than
+    /// once.
+    address: OnceLock<Arc<Address>>,
 }
 
 impl RequestUrl {
@@ -56,6 +60,7 @@ impl RequestUrl {
             text,
             parsed: None,
             host: None,
+            address: OnceLock::new(),
         }
     }
 
@@ -66,6 +71,15 @@ impl RequestUrl {
 
     pub fn parsed(&self) -> Option<&Url> {
         self.parsed.as_ref()
+    }
+
+    /// The URL for libcurl, made at the first call.
+    pub fn address(&self, make: impl FnOnce(&Url) -> Option<Address>) -> Option<Arc<Address>> {
+        if let Some(address) = self.address.get() {
+            return Some(Arc::clone(address));
+        }
+        let address = Arc::new(make(self.parsed.as_ref()?)?);
+        Some(Arc::clone(self.address.get_or_init(|| address)))
     }
 
     /// What connections to the URL's host are counted under.
@@ -84,6 +98,7 @@ impl From<Url> for RequestUrl {
             text: url.as_str().to_owned(),
             host,
             parsed: Some(url),
+            address: OnceLock::new(),
         }
     }
 }

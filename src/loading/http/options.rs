@@ -7,11 +7,11 @@ use url::Url;
 
 use super::exchange::Exchange;
 use crate::engine::curl;
-use crate::engine::easy::{Easy, Handle, Template};
+use crate::engine::easy::{Address, Easy, Handle, Template};
 use crate::foundation::headers::HeaderFields;
 use crate::foundation::process::PerProcess;
 use crate::loading::coding::ACCEPT_ENCODING;
-use crate::loading::request::{CachePolicy, RequestValue};
+use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
 use crate::security::roots;
 
 /// libcurl's receive buffer. One buffer serves all transfers of a session, but what one read brings
@@ -99,7 +99,7 @@ pub fn template(url: &Url) -> Option<&'static Template<Exchange>> {
 /// Sets up what a request has of its own. False when libcurl refuses the URL's text.
 pub fn apply(
     easy: &mut Easy<Exchange>,
-    url: &Url,
+    url: &RequestUrl,
     request: &RequestValue,
     additional: &HeaderFields,
     idle_timeout: Duration,
@@ -115,7 +115,11 @@ pub fn apply(
     }
     method(easy, request);
     easy.set_headers(header_lines(request, additional).into_iter());
-    easy.set_url(&wire_url(url))
+    let Some(address) = url.address(|url| Address::parse(&wire_url(url))) else {
+        return false;
+    };
+    easy.set_url(address);
+    true
 }
 
 /// Gives libcurl a larger buffer, in the middle of a transfer.
@@ -239,7 +243,6 @@ const EXPECT: &CStr = c"Expect:";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loading::request::RequestUrl;
 
     fn lines(change: impl FnOnce(&mut RequestValue), additional: &[(&str, &str)]) -> Vec<String> {
         let mut request = RequestValue::with_url(RequestUrl::new("http://a/"));

@@ -51,5 +51,6 @@ pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Opti
         &start.additional_headers
     };
     let mut easy = Easy::new(options::template(url)?, exchange)?;
+    let url = request.url.as_ref()?;
     options::apply(&mut easy, url, request, additional, start.idle_timeout).then_some(easy)
 }
