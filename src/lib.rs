@@ -2,7 +2,7 @@
 //!
 //! The folders are layers; none knows those above it. From the top: `ffi` (C types, one file a
 //! class), `session` and `task` (life cycles, delegate order), `loading` (one loader a scheme),
-//! `security`, `engine` (the event thread: epoll, timers, libcurl), `foundation` (values, errors,
+//! `storage` (files), `security`, `engine` (the event thread: epoll, timers, libcurl), `foundation` (values, errors,
 //! queues, logs).
 
 mod engine;
@@ -11,4 +11,5 @@ mod foundation;
 mod loading;
 mod security;
 mod session;
+mod storage;
 mod task;

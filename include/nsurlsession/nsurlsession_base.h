@@ -343,9 +343,9 @@ typedef void (*nsurlsession_data_task_completion_handler_t)(
 
 /*
  * Completion handler of a download task. Called exactly once, on the session's delegate queue,
- * whatever happens. Success: `error` is NULL, `response` is set and `location` is the path of a file
- * with the body, whatever the HTTP status; it is removed when the handler returns: move it or open
- * it. Failure: `error` is set and `location` is NULL.
+ * whatever happens. Success: `error` is NULL, `response` is set and `location` is the file: URL of a
+ * file with the body, whatever the HTTP status (nsurlsession_url_path gives its path); the file is
+ * removed when the handler returns: move it or open it. Failure: `error` is set, `location` is NULL.
  */
 typedef void (*nsurlsession_download_task_completion_handler_t)(
     void *NSURLSESSION_NULLABLE context, const char *NSURLSESSION_NULLABLE location,
@@ -519,9 +519,9 @@ typedef struct nsurlsession_data_delegate_t {
 typedef struct nsurlsession_download_delegate_t {
     size_t struct_size;
     /*
-     * URLSession:downloadTask:didFinishDownloadingToURL: All of the body is in the file at
-     * `location`, a path, whatever the HTTP status. Move the file or open it now: it is removed
-     * when this returns.
+     * URLSession:downloadTask:didFinishDownloadingToURL: All of the body is in the file that
+     * `location` names, a file: URL, whatever the HTTP status (nsurlsession_url_path gives its
+     * path). Move the file or open it now: it is removed when this returns.
      */
     void (*NSURLSESSION_NULLABLE did_finish_downloading_to_url)(
         void *NSURLSESSION_NULLABLE context, nsurlsession_t *NSURLSESSION_NONNULL session,

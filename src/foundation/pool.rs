@@ -17,6 +17,10 @@ const MOST_THREADS: usize = 8;
 /// How long a thread waits for work before it ends.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// Files and streams are read and written on these: what blocks there must not hold up callbacks,
+/// nor be held up by callbacks that block.
+const MOST_IO_THREADS: usize = 4;
+
 /// Something to run.
 pub trait Work: Send + Sync {
     fn perform(self: Arc<Self>);
@@ -29,17 +33,33 @@ struct State {
     idle: usize,
 }
 
-#[derive(Default)]
 pub struct Pool {
+    name: &'static str,
+    most: usize,
     state: Mutex<State>,
     arrived: Condvar,
 }
 
 impl Pool {
-    /// The pool of this process.
+    /// The pool of this process for queues.
     pub fn shared() -> &'static Pool {
         static POOL: PerProcess<Pool> = PerProcess::new();
-        POOL.get_or(Pool::default)
+        POOL.get_or(|| Pool::new("nsurl-queue", MOST_THREADS))
+    }
+
+    /// The pool of this process for what may block on a file or a stream.
+    pub fn io() -> &'static Pool {
+        static POOL: PerProcess<Pool> = PerProcess::new();
+        POOL.get_or(|| Pool::new("nsurl-io", MOST_IO_THREADS))
+    }
+
+    fn new(name: &'static str, most: usize) -> Pool {
+        Pool {
+            name,
+            most,
+            state: Mutex::default(),
+            arrived: Condvar::new(),
+        }
     }
 
     /// Runs `work` on one of the threads, after what was submitted before.
@@ -49,10 +69,10 @@ impl Pool {
         if state.idle >= state.work.len() {
             drop(state);
             self.arrived.notify_one();
-        } else if state.threads < MOST_THREADS {
+        } else if state.threads < self.most {
             state.threads += 1;
             drop(state);
-            if let Err(error) = spawn("nsurl-queue", move || self.serve()) {
+            if let Err(error) = spawn(self.name, move || self.serve()) {
                 tracing::error!(target: "queue", %error, "cannot start a thread");
                 // The work stays; the next that is submitted tries again.
                 self.state.locked().threads -= 1;

@@ -9,3 +9,4 @@ pub mod metrics;
 pub mod redirect;
 pub mod request;
 pub mod response;
+pub mod resume;

@@ -1,0 +1,598 @@
+//! Resume data of a download: what is needed to go on where an earlier one was, and what the
+//! server's answer to that means.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::request::{RequestUrl, RequestValue};
+use super::response::{ReceivedFields, Response};
+
+/// What tells that a resource is still the same, as `If-Range` takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validator {
+    /// A strong one, with its quotes.
+    EntityTag(String),
+    /// A Last-Modified date, as the server wrote it.
+    Date(String),
+}
+
+impl Validator {
+    /// The validator of a response that a download can be resumed with.
+    pub fn of(fields: &ReceivedFields) -> Option<Validator> {
+        let text = |name: &str| {
+            let value = std::str::from_utf8(fields.get(name)?).ok()?;
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        if let Some(tag) = text("ETag").filter(|tag| is_strong(tag)) {
+            return Some(Validator::EntityTag(tag));
+        }
+        let modified = text("Last-Modified")?;
+        let when = httpdate::parse_http_date(&modified).ok()?;
+        // Changed twice within a second, a resource may have one date for both.
+        let date = text("Date").and_then(|date| httpdate::parse_http_date(&date).ok());
+        let settled =
+            date.is_none_or(|date| date.duration_since(when).is_ok_and(|age| !age.is_zero()));
+        settled.then_some(Validator::Date(modified))
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Validator::EntityTag(text) | Validator::Date(text) => text,
+        }
+    }
+
+    /// Whether a part of the resource says that it belongs to another version.
+    fn is_contradicted_by(&self, fields: &ReceivedFields) -> bool {
+        let name = match self {
+            Validator::EntityTag(_) => "ETag",
+            Validator::Date(_) => "Last-Modified",
+        };
+        fields
+            .get(name)
+            .is_some_and(|other| other != self.text().as_bytes())
+    }
+}
+
+/// A quoted tag without the mark of a weak one.
+fn is_strong(tag: &str) -> bool {
+    tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"')
+}
+
+/// Everything that a later task needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumeData {
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub validator: Validator,
+    /// So many bytes are in the file.
+    pub received: u64,
+    /// All there are, where the server said.
+    pub total: Option<u64>,
+    /// A digest of the bytes in the file.
+    pub digest: u64,
+    /// The file's name in the temporary directory.
+    pub file: String,
+}
+
+/// Why bytes are no resume data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    Foreign,
+    Newer,
+    Damaged,
+}
+
+impl Unreadable {
+    pub fn reason(self) -> &'static str {
+        match self {
+            Unreadable::Foreign => "These are no resume data of a download.",
+            Unreadable::Newer => "The resume data were made by a newer version of the library.",
+            Unreadable::Damaged => "The resume data are damaged.",
+        }
+    }
+}
+
+const MAGIC: &[u8] = b"nsurlsession download\n";
+const VERSION: u8 = 1;
+/// The checksum at the end.
+const CHECKSUM: usize = 8;
+
+/// Fields by their numbers. Readers pass over numbers that they do not know.
+mod field {
+    pub const URL: u8 = 1;
+    pub const HEADER_NAME: u8 = 2;
+    pub const HEADER_VALUE: u8 = 3;
+    pub const ENTITY_TAG: u8 = 4;
+    pub const DATE: u8 = 5;
+    pub const RECEIVED: u8 = 6;
+    pub const TOTAL: u8 = 7;
+    pub const DIGEST: u8 = 8;
+    pub const FILE: u8 = 9;
+}
+
+impl ResumeData {
+    /// Magic, version, fields (number, length, bytes), checksum of all that.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = [MAGIC, &[VERSION]].concat();
+        let mut put = |number: u8, value: &[u8]| {
+            // Nothing in a request is that long.
+            let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+            bytes.push(number);
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(&value[..length as usize]);
+        };
+        put(field::URL, self.url.as_bytes());
+        for (name, value) in &self.headers {
+            put(field::HEADER_NAME, name.as_bytes());
+            put(field::HEADER_VALUE, value.as_bytes());
+        }
+        match &self.validator {
+            Validator::EntityTag(tag) => put(field::ENTITY_TAG, tag.as_bytes()),
+            Validator::Date(date) => put(field::DATE, date.as_bytes()),
+        }
+        put(field::RECEIVED, &self.received.to_le_bytes());
+        if let Some(total) = self.total {
+            put(field::TOTAL, &total.to_le_bytes());
+        }
+        put(field::DIGEST, &self.digest.to_le_bytes());
+        put(field::FILE, self.file.as_bytes());
+        let checksum = xxh3_64(&bytes).to_le_bytes();
+        bytes.extend_from_slice(&checksum);
+        bytes
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<ResumeData, Unreadable> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or(Unreadable::Foreign)?;
+        let (version, rest) = rest.split_first().ok_or(Unreadable::Damaged)?;
+        if *version > VERSION {
+            return Err(Unreadable::Newer);
+        }
+        let (fields, checksum) = rest
+            .split_last_chunk::<CHECKSUM>()
+            .ok_or(Unreadable::Damaged)?;
+        if xxh3_64(&bytes[..bytes.len() - CHECKSUM]).to_le_bytes() != *checksum {
+            return Err(Unreadable::Damaged);
+        }
+        Self::read(fields).ok_or(Unreadable::Damaged)
+    }
+
+    fn read(mut fields: &[u8]) -> Option<ResumeData> {
+        let (mut url, mut validator, mut file) = (None, None, None);
+        let (mut received, mut total, mut digest) = (None, None, None);
+        let mut headers = Vec::new();
+        let mut name = None;
+        while let Some((number, rest)) = fields.split_first() {
+            let (length, rest) = rest.split_first_chunk::<4>()?;
+            let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            fields = rest;
+            let text = || String::from_utf8(value.to_vec()).ok();
+            let integer = || Some(u64::from_le_bytes(value.try_into().ok()?));
+            match *number {
+                field::URL => url = Some(text()?),
+                field::HEADER_NAME => name = Some(text()?),
+                field::HEADER_VALUE => headers.push((name.take()?, text()?)),
+                field::ENTITY_TAG => validator = Some(Validator::EntityTag(text()?)),
+                field::DATE => validator = Some(Validator::Date(text()?)),
+                field::RECEIVED => received = Some(integer()?),
+                field::TOTAL => total = Some(integer()?),
+                field::DIGEST => digest = Some(integer()?),
+                field::FILE => file = Some(text()?),
+                _ => {}
+            }
+        }
+        Some(ResumeData {
+            url: url?,
+            headers,
+            validator: validator?,
+            received: received?,
+            total,
+            digest: digest?,
+            file: file?,
+        })
+    }
+
+    /// The request that asks for the whole resource.
+    pub fn request(&self) -> RequestValue {
+        let mut request = RequestValue::with_url(RequestUrl::new(&self.url));
+        for (name, value) in &self.headers {
+            // They were fields once.
+            let _ = request.headers.set(name, value);
+        }
+        request
+    }
+
+    /// The request that asks for the rest, on condition that it is the rest of the same.
+    pub fn range_request(&self, whole: &RequestValue) -> RequestValue {
+        let mut request = whole.clone();
+        let range = format!("bytes={}-", self.received);
+        for (name, value) in [
+            ("Range", range.as_str()),
+            ("If-Range", self.validator.text()),
+            // A range of what was not encoded can only go on unencoded.
+            ("Accept-Encoding", "identity"),
+        ] {
+            let _ = request.headers.set(name, value);
+        }
+        request
+    }
+}
+
+/// Whether a download of this request and response can be resumed later, and by what.
+pub fn resumability(request: &RequestValue, response: &Response) -> Option<Validator> {
+    let fields = response.fields();
+    let plain = fields
+        .get("Content-Encoding")
+        .is_none_or(|coding| coding.eq_ignore_ascii_case(b"identity"));
+    let ranges = !fields
+        .get("Accept-Ranges")
+        .is_some_and(|units| units.eq_ignore_ascii_case(b"none"));
+    // Who asked for a range of his own would get a range of that.
+    let own_range = request.headers.get("Range").is_some() && response.status() != 206;
+    let suits = request.method() == "GET" && matches!(response.status(), 200 | 206) && !own_range;
+    if !suits || !plain || !ranges {
+        return None;
+    }
+    Validator::of(fields)
+}
+
+/// What the answer to the request for the rest comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// What comes belongs behind what is there.
+    Append { total: Option<u64> },
+    /// The whole resource comes.
+    StartOver,
+    /// Neither the rest nor the whole comes: the whole is to be requested.
+    RequestAgain,
+    /// Something else comes, which is no part of the resource.
+    SomethingElse,
+}
+
+/// Judges the answer to a request for a range.
+pub fn judge(data: &ResumeData, status: i64, fields: &ReceivedFields) -> Verdict {
+    match status {
+        206 => part(data, fields).map_or(Verdict::RequestAgain, |total| Verdict::Append { total }),
+        200 => Verdict::StartOver,
+        304 | 412 | 416 => Verdict::RequestAgain,
+        _ => Verdict::SomethingElse,
+    }
+}
+
+/// The total that a part's fields tell, if it is the part that was asked for.
+fn part(data: &ResumeData, fields: &ReceivedFields) -> Option<Option<u64>> {
+    let coded = fields
+        .get("Content-Encoding")
+        .is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    // Two fields come joined with a comma, and are none then.
+    let range = ContentRange::parse(&fields.joined("Content-Range")?)?;
+    let length = fields.get("Content-Length").map(|length| {
+        let text = std::str::from_utf8(length).ok()?;
+        text.parse::<u64>().ok()
+    });
+    let fits = range.first == data.received
+        && length.is_none_or(|length| length == Some(range.last - range.first + 1))
+        && range.total.is_none_or(|total| range.last + 1 == total)
+        && (data.total.is_none() || range.total.is_none() || range.total == data.total);
+    let same = !data.validator.is_contradicted_by(fields);
+    (fits && same && !coded).then_some(range.total.or(data.total))
+}
+
+/// `Content-Range: bytes 5-9/10`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ContentRange {
+    first: u64,
+    last: u64,
+    total: Option<u64>,
+}
+
+impl ContentRange {
+    fn parse(value: &str) -> Option<ContentRange> {
+        let (unit, rest) = value.trim().split_once(' ')?;
+        let (range, total) = rest.trim().split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse::<u64>().ok()).flatten()
+        };
+        let total = match total {
+            "*" => None,
+            total => Some(number(total)?),
+        };
+        let range = ContentRange {
+            first: number(first)?,
+            last: number(last)?,
+            total,
+        };
+        let sound = unit.eq_ignore_ascii_case("bytes")
+            && range.first <= range.last
+            && range.last < u64::MAX
+            && total.is_none_or(|total| range.last < total);
+        sound.then_some(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loading::response::Head;
+
+    fn data() -> ResumeData {
+        ResumeData {
+            url: "http://a/old".to_owned(),
+            headers: vec![("X-A".to_owned(), "1".to_owned())],
+            validator: Validator::EntityTag("\"v1\"".to_owned()),
+            received: 100,
+            total: Some(300),
+            digest: 7,
+            file: "nsurlsession-aaaaaaaaaaaaaaaa.partial".to_owned(),
+        }
+    }
+
+    fn fields(lines: &[&str]) -> ReceivedFields {
+        let mut fields = ReceivedFields::default();
+        lines.iter().for_each(|line| fields.push(line.as_bytes()));
+        fields
+    }
+
+    #[test]
+    fn resume_data_survive() {
+        for data in [
+            data(),
+            ResumeData {
+                total: None,
+                validator: Validator::Date("Mon, 01 Jan 2024 00:00:00 GMT".to_owned()),
+                headers: Vec::new(),
+                ..data()
+            },
+        ] {
+            assert_eq!(ResumeData::decode(&data.encode()), Ok(data));
+        }
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let good = data().encode();
+        for length in 0..good.len() {
+            assert!(ResumeData::decode(&good[..length]).is_err(), "{length}");
+        }
+        for place in 0..good.len() {
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[place] ^= 1 << bit;
+                assert!(ResumeData::decode(&bad).is_err(), "{place} {bit}");
+            }
+        }
+        let mut newer = good.clone();
+        newer[MAGIC.len()] = VERSION + 1;
+        assert_eq!(ResumeData::decode(&newer), Err(Unreadable::Newer));
+        assert_eq!(ResumeData::decode(b"<plist>"), Err(Unreadable::Foreign));
+        assert!(ResumeData::decode(&[&good[..], b"x"].concat()).is_err());
+    }
+
+    /// With a checksum that is right: only the fields are wrong.
+    fn sealed(fields: &[u8]) -> Vec<u8> {
+        let mut bytes = [MAGIC, &[VERSION], fields].concat();
+        let checksum = xxh3_64(&bytes).to_le_bytes();
+        bytes.extend_from_slice(&checksum);
+        bytes
+    }
+
+    #[test]
+    fn lengths_are_not_believed() {
+        let good = data().encode();
+        let good = &good[MAGIC.len() + 1..good.len() - CHECKSUM];
+        assert_eq!(ResumeData::decode(&sealed(good)), Ok(data()));
+        // A field of a later version.
+        let later = [good, &[99, 2, 0, 0, 0, 1, 2]].concat();
+        assert_eq!(ResumeData::decode(&sealed(&later)), Ok(data()));
+        for length in 0..good.len() {
+            assert!(ResumeData::decode(&sealed(&good[..length])).is_err());
+        }
+        for forged in [
+            &[1, 255, 255, 255, 255][..],
+            &[3, 0, 0, 0, 0],
+            &[6, 1, 0, 0, 0, 9],
+        ] {
+            assert_eq!(
+                ResumeData::decode(&sealed(forged)),
+                Err(Unreadable::Damaged)
+            );
+        }
+    }
+
+    #[test]
+    fn answers_are_judged() {
+        let append = |total| Verdict::Append { total };
+        for (status, lines, verdict) in [
+            (
+                206,
+                &["Content-Range: bytes 100-299/300"][..],
+                append(Some(300)),
+            ),
+            (206, &["Content-Range: bytes 100-299/*"], append(Some(300))),
+            (
+                206,
+                &[
+                    "Content-Range: bytes 100-299/300",
+                    "Content-Length: 200",
+                    "ETag: \"v1\"",
+                ],
+                append(Some(300)),
+            ),
+            (
+                206,
+                &["content-range: BYTES 100-299/300"],
+                append(Some(300)),
+            ),
+            (
+                206,
+                &[
+                    "Content-Range: bytes 100-299/300",
+                    "Content-Encoding: identity",
+                ],
+                append(Some(300)),
+            ),
+            (
+                206,
+                &["Content-Range: bytes 99-299/300"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 101-299/300"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-250/300"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-399/400"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-299/200"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-299/300", "Content-Length: 199"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-299/300", "ETag: \"v2\""],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-299/300", "ETag: W/\"v1\""],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-299/300", "Content-Encoding: gzip"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &[
+                    "Content-Range: bytes 100-299/300",
+                    "Content-Range: bytes 100-299/300",
+                ],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: lines 100-299/300"],
+                Verdict::RequestAgain,
+            ),
+            (206, &["Content-Range: bytes */300"], Verdict::RequestAgain),
+            (
+                206,
+                &["Content-Range: bytes 299-100/300"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-18446744073709551615/*"],
+                Verdict::RequestAgain,
+            ),
+            (206, &["Content-Range: nonsense"], Verdict::RequestAgain),
+            (
+                206,
+                &["Content-Type: multipart/byteranges; boundary=x"],
+                Verdict::RequestAgain,
+            ),
+            (206, &[], Verdict::RequestAgain),
+            (200, &["ETag: \"v2\""], Verdict::StartOver),
+            (304, &[], Verdict::RequestAgain),
+            (412, &[], Verdict::RequestAgain),
+            (416, &["Content-Range: bytes */300"], Verdict::RequestAgain),
+            (404, &[], Verdict::SomethingElse),
+            (503, &[], Verdict::SomethingElse),
+        ] {
+            assert_eq!(
+                judge(&data(), status, &fields(lines)),
+                verdict,
+                "{status} {lines:?}"
+            );
+        }
+        let unknown = ResumeData {
+            total: None,
+            ..data()
+        };
+        let lines = fields(&["Content-Range: bytes 100-399/400"]);
+        assert_eq!(judge(&unknown, 206, &lines), append(Some(400)));
+        let dated = ResumeData {
+            validator: Validator::Date("Mon, 01 Jan 2024 00:00:00 GMT".to_owned()),
+            ..data()
+        };
+        let lines = fields(&[
+            "Content-Range: bytes 100-299/300",
+            "ETag: \"v2\"",
+            "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT",
+        ]);
+        assert_eq!(judge(&dated, 206, &lines), append(Some(300)));
+        let lines = fields(&[
+            "Content-Range: bytes 100-299/300",
+            "Last-Modified: Tue, 02 Jan 2024 00:00:00 GMT",
+        ]);
+        assert_eq!(judge(&dated, 206, &lines), Verdict::RequestAgain);
+    }
+
+    #[test]
+    fn only_what_can_be_told_from_another_version_is_resumed() {
+        const OLD: &str = "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT";
+        const NOW: &str = "Date: Tue, 02 Jan 2024 00:00:00 GMT";
+        for (status, lines, resumable) in [
+            (200, &["ETag: \"a\""][..], true),
+            (206, &["ETag: \"a\""], true),
+            (200, &["ETag: W/\"a\""], false),
+            (200, &["ETag: W/\"a\"", OLD, NOW], true),
+            (200, &["ETag: a"], false),
+            (200, &[OLD], true),
+            (200, &[OLD, "Date: Mon, 01 Jan 2024 00:00:00 GMT"], false),
+            (200, &["Last-Modified: yesterday"], false),
+            (200, &[], false),
+            (200, &["ETag: \"a\"", "Content-Encoding: gzip"], false),
+            (200, &["ETag: \"a\"", "Accept-Ranges: none"], false),
+            (200, &["ETag: \"a\"", "Accept-Ranges: bytes"], true),
+            (404, &["ETag: \"a\""], false),
+        ] {
+            let head = Head {
+                status,
+                fields: fields(lines),
+                ..Head::default()
+            };
+            let response = Response::http("http://a/", head);
+            let request = RequestValue::with_url(RequestUrl::new("http://a/"));
+            assert_eq!(
+                resumability(&request, &response).is_some(),
+                resumable,
+                "{status} {lines:?}"
+            );
+            let mut post = request.clone();
+            post.set_method(Some("POST")).unwrap();
+            assert!(resumability(&post, &response).is_none());
+        }
+    }
+
+    #[test]
+    fn the_rest_is_asked_for_on_condition() {
+        let request = data().range_request(&data().request());
+        let field = |name| request.headers.get(name).unwrap().to_owned();
+        assert_eq!(request.url_text(), "http://a/old");
+        assert_eq!(
+            [
+                field("Range"),
+                field("If-Range"),
+                field("Accept-Encoding"),
+                field("X-A")
+            ],
+            ["bytes=100-", "\"v1\"", "identity", "1"]
+        );
+    }
+}
