@@ -22,17 +22,19 @@ const RUST_ONLY: [&str; 5] = ["# Safety", "# Panics", "[`", "```", "crate::"];
 
 /// The modules of `src/ffi` that the header begins with; the others follow in the order of their
 /// `mod` lines.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 19] = [
     "object",
     "configuration",
     "session",
     "task",
+    "download_task",
     "request",
     "response",
     "progress",
     "metrics",
     "stream",
     "date_interval",
+    "url",
     "error",
     "queue",
     "data",

@@ -1,5 +1,7 @@
 #include "recorder.h"
 
+#include <sys/stat.h>
+
 /* ---- Owned results ------------------------------------------------------------------------- */
 
 const char *text_of(nsurlsession_string_t *owned)
@@ -43,7 +45,7 @@ struct held_answer {
 
 static const char *line_of(const struct event *event)
 {
-    long long value = event->value;
+    long long value = event->value, expected = event->expected;
     switch (event->kind) {
     case CALLBACK_CREATE: return "create";
     case CALLBACK_REDIRECT: return test_format("redirect %lld", value);
@@ -54,6 +56,15 @@ static const char *line_of(const struct event *event)
     case CALLBACK_INVALID:
         return event->has_error ? test_format("invalid %lld", value) : "invalid nil";
     case CALLBACK_RELEASE: return "release";
+    case CALLBACK_SENT: return test_format("sent %lld/%lld", value, expected);
+    case CALLBACK_INFORMATIONAL: return test_format("informational %lld", value);
+    case CALLBACK_NEED_STREAM:
+        return value < 0 ? "need stream" : test_format("need stream from %lld", value);
+    case CALLBACK_METRICS: return "metrics";
+    case CALLBACK_BECAME_DOWNLOAD: return "became download";
+    case CALLBACK_WRITTEN: return test_format("written %lld/%lld", value, expected);
+    case CALLBACK_RESUMED: return test_format("resumed %lld/%lld", value, expected);
+    case CALLBACK_DOWNLOADED: return test_format("downloaded %lld", value);
     case CALLBACK_KINDS: break;
     }
     return "?";
@@ -104,6 +115,11 @@ static void append_event(struct recorder *recorder, const struct event *new)
         last->time = new->time;
         return;
     }
+    if ((new->kind == CALLBACK_SENT || new->kind == CALLBACK_WRITTEN) && last &&
+        last->kind == new->kind && last->task == new->task) {
+        *last = *new;
+        return;
+    }
     if (recorder->event_count == recorder->event_capacity) {
         recorder->event_capacity = recorder->event_capacity ? recorder->event_capacity * 2 : 32;
         recorder->events =
@@ -114,12 +130,8 @@ static void append_event(struct recorder *recorder, const struct event *new)
     recorder->events[recorder->event_count++] = *new;
 }
 
-static void append_body(struct recorder *recorder, nsurlsession_data_t *data)
+static void append_body(struct recorder *recorder, const uint8_t *bytes, size_t length)
 {
-    const uint8_t *bytes = nsurlsession_data_bytes(data);
-    size_t length = nsurlsession_data_length(data);
-    if (length == 0)
-        FAIL("did_receive_data with no bytes");
     for (size_t index = 0; index < length; index++) {
         recorder->digest = (recorder->digest ^ bytes[index]) * UINT64_C(0x100000001b3);
         if (bytes[index] != pattern_byte(recorder->received + index))
@@ -136,6 +148,25 @@ static void append_body(struct recorder *recorder, nsurlsession_data_t *data)
     }
     memcpy(recorder->body + recorder->body_length, bytes, length);
     recorder->body_length += length;
+}
+
+static void append_file(struct recorder *recorder, const char *location)
+{
+    FILE *file = fopen(text_of(nsurlsession_url_path(location)), "rb");
+    if (!file)
+        FAIL("the downloaded file %s cannot be opened", location);
+    static uint8_t bytes[1 << 16];
+    for (size_t length; (length = fread(bytes, 1, sizeof bytes, file)) > 0;)
+        append_body(recorder, bytes, length);
+    fclose(file);
+}
+
+static int64_t size_of_file(const char *location)
+{
+    struct stat status;
+    if (stat(text_of(nsurlsession_url_path(location)), &status) != 0)
+        FAIL("there is no file %s", location);
+    return status.st_size;
 }
 
 /* ---- Doing what the script says ------------------------------------------------------------ */
@@ -282,6 +313,7 @@ static void handle(struct recorder *recorder, struct call *call, int64_t value)
         .thread = pthread_self(),
         .time = monotonic_seconds(),
         .value = value,
+        .expected = call->expected,
         .has_error = call->error != NULL,
     };
 
@@ -291,9 +323,17 @@ static void handle(struct recorder *recorder, struct call *call, int64_t value)
     check_order(recorder, &event);
     append_event(recorder, &event);
     if (call->data)
-        append_body(recorder, call->data);
+        append_body(recorder, nsurlsession_data_bytes(call->data),
+                    nsurlsession_data_length(call->data));
+    if (call->location)
+        append_file(recorder, call->location);
     call->nth = ++recorder->counts[call->kind];
     pthread_mutex_unlock(&recorder->mutex);
+    if (call->data && nsurlsession_data_length(call->data) == 0)
+        FAIL("did_receive_data with no bytes");
+    if (call->location && recorder->keep_as &&
+        rename(text_of(nsurlsession_url_path(call->location)), recorder->keep_as) != 0)
+        FAIL("%s cannot be moved to %s", call->location, recorder->keep_as);
 
     enum action answer_action = ACTION_NONE;
     for (size_t index = 0; index < recorder->step_count; index++) {
@@ -312,7 +352,12 @@ static void handle(struct recorder *recorder, struct call *call, int64_t value)
         if (step->hook)
             step->hook(recorder, call);
     }
-    if (call->completion)
+    if (call->kind == CALLBACK_NEED_STREAM) {
+        nsurlsession_input_stream_t *stream =
+            recorder->stream_for ? recorder->stream_for(recorder, call) : NULL;
+        nsurlsession_body_stream_completion_call(call->completion, stream);
+        nsurlsession_release(stream);
+    } else if (call->completion)
         give_answer(recorder, answer_action, call);
 
     if (call->kind == CALLBACK_COMPLETE || call->kind == CALLBACK_INVALID)
@@ -386,6 +431,100 @@ static void did_become_invalid_with_error(void *context, nsurlsession_t *session
     handle(context, &call, error ? nsurlsession_error_code(error) : 0);
 }
 
+static void did_send_body_data(void *context, nsurlsession_t *session, nsurlsession_task_t *task,
+                               int64_t bytes_sent, int64_t total_bytes_sent,
+                               int64_t total_bytes_expected_to_send)
+{
+    struct call call = {.kind = CALLBACK_SENT,
+                        .session = session,
+                        .task = task,
+                        .more = bytes_sent,
+                        .expected = total_bytes_expected_to_send};
+    handle(context, &call, total_bytes_sent);
+}
+
+static void did_receive_informational_response(void *context, nsurlsession_t *session,
+                                               nsurlsession_task_t *task,
+                                               nsurlsession_response_t *response)
+{
+    struct call call = {.kind = CALLBACK_INFORMATIONAL,
+                        .session = session,
+                        .task = task,
+                        .response = response};
+    handle(context, &call, nsurlsession_response_status_code(response));
+}
+
+static void need_new_body_stream(void *context, nsurlsession_t *session, nsurlsession_task_t *task,
+                                 nsurlsession_body_stream_completion_t *completion)
+{
+    struct call call = {.kind = CALLBACK_NEED_STREAM,
+                        .session = session,
+                        .task = task,
+                        .completion = completion};
+    handle(context, &call, -1);
+}
+
+static void need_new_body_stream_from_offset(void *context, nsurlsession_t *session,
+                                             nsurlsession_task_t *task, int64_t offset,
+                                             nsurlsession_body_stream_completion_t *completion)
+{
+    struct call call = {.kind = CALLBACK_NEED_STREAM,
+                        .session = session,
+                        .task = task,
+                        .more = offset,
+                        .completion = completion};
+    handle(context, &call, offset);
+}
+
+static void did_finish_collecting_metrics(void *context, nsurlsession_t *session,
+                                          nsurlsession_task_t *task,
+                                          nsurlsession_task_metrics_t *metrics)
+{
+    struct call call = {
+        .kind = CALLBACK_METRICS, .session = session, .task = task, .metrics = metrics};
+    handle(context, &call, 0);
+}
+
+static void did_become_download_task(void *context, nsurlsession_t *session,
+                                     nsurlsession_task_t *task, nsurlsession_task_t *download_task)
+{
+    struct call call = {.kind = CALLBACK_BECAME_DOWNLOAD,
+                        .session = session,
+                        .task = task,
+                        .download_task = download_task};
+    handle(context, &call, 0);
+}
+
+static void did_write_data(void *context, nsurlsession_t *session, nsurlsession_task_t *task,
+                           int64_t bytes_written, int64_t total_bytes_written,
+                           int64_t total_bytes_expected_to_write)
+{
+    struct call call = {.kind = CALLBACK_WRITTEN,
+                        .session = session,
+                        .task = task,
+                        .more = bytes_written,
+                        .expected = total_bytes_expected_to_write};
+    handle(context, &call, total_bytes_written);
+}
+
+static void did_resume_at_offset(void *context, nsurlsession_t *session, nsurlsession_task_t *task,
+                                 int64_t file_offset, int64_t expected_total_bytes)
+{
+    struct call call = {.kind = CALLBACK_RESUMED,
+                        .session = session,
+                        .task = task,
+                        .expected = expected_total_bytes};
+    handle(context, &call, file_offset);
+}
+
+static void did_finish_downloading_to_url(void *context, nsurlsession_t *session,
+                                          nsurlsession_task_t *task, const char *location)
+{
+    struct call call = {
+        .kind = CALLBACK_DOWNLOADED, .session = session, .task = task, .location = location};
+    handle(context, &call, size_of_file(location));
+}
+
 static void release(void *context)
 {
     struct call call = {.kind = CALLBACK_RELEASE};
@@ -418,17 +557,20 @@ const nsurlsession_delegate_t *recorder_delegate(struct recorder *recorder)
         nsurlsession_session_delegate_t session;
         nsurlsession_task_delegate_t task;
         nsurlsession_data_delegate_t data;
+        nsurlsession_download_delegate_t download;
     } *vtables = test_allocate(sizeof *vtables);
 
     vtables->session.struct_size = sizeof vtables->session;
     vtables->task.struct_size = sizeof vtables->task;
     vtables->data.struct_size = sizeof vtables->data;
+    vtables->download.struct_size = sizeof vtables->download;
     vtables->delegate = (nsurlsession_delegate_t){
         .struct_size = sizeof vtables->delegate,
         .context = recorder,
         .session = &vtables->session,
         .task = &vtables->task,
         .data = &vtables->data,
+        .download = &vtables->download,
     };
 
 #define IMPLEMENT(kind, table, method)                                                             \
@@ -441,6 +583,19 @@ const nsurlsession_delegate_t *recorder_delegate(struct recorder *recorder)
     IMPLEMENT(CALLBACK_RESPONSE, data, did_receive_response);
     IMPLEMENT(CALLBACK_DATA, data, did_receive_data);
     IMPLEMENT(CALLBACK_RELEASE, delegate, release);
+#undef IMPLEMENT
+#define IMPLEMENT(kind, table, method)                                                             \
+    if (recorder->with & 1u << (kind))                                                             \
+    vtables->table.method = method
+    IMPLEMENT(CALLBACK_SENT, task, did_send_body_data);
+    IMPLEMENT(CALLBACK_INFORMATIONAL, task, did_receive_informational_response);
+    IMPLEMENT(CALLBACK_NEED_STREAM, task, need_new_body_stream);
+    IMPLEMENT(CALLBACK_NEED_STREAM, task, need_new_body_stream_from_offset);
+    IMPLEMENT(CALLBACK_METRICS, task, did_finish_collecting_metrics);
+    IMPLEMENT(CALLBACK_BECAME_DOWNLOAD, data, did_become_download_task);
+    IMPLEMENT(CALLBACK_WRITTEN, download, did_write_data);
+    IMPLEMENT(CALLBACK_RESUMED, download, did_resume_at_offset);
+    IMPLEMENT(CALLBACK_DOWNLOADED, download, did_finish_downloading_to_url);
 #undef IMPLEMENT
     return &vtables->delegate;
 }

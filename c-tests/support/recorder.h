@@ -35,6 +35,15 @@ enum callback {
     CALLBACK_COMPLETE,
     CALLBACK_INVALID,
     CALLBACK_RELEASE,
+    /* Implemented only when recorder->with says so. */
+    CALLBACK_SENT,          /* "sent TOTAL/EXPECTED"; those in a row become one line */
+    CALLBACK_INFORMATIONAL, /* "informational 103" */
+    CALLBACK_NEED_STREAM,   /* "need stream", or "need stream from OFFSET" */
+    CALLBACK_METRICS,
+    CALLBACK_BECAME_DOWNLOAD,
+    CALLBACK_WRITTEN,       /* "written TOTAL/EXPECTED"; those in a row become one line */
+    CALLBACK_RESUMED,       /* "resumed OFFSET/EXPECTED" */
+    CALLBACK_DOWNLOADED,    /* "downloaded SIZE": the file's bytes count as received */
     CALLBACK_KINDS,
 };
 
@@ -70,6 +79,11 @@ struct call {
     nsurlsession_request_t *request;
     nsurlsession_data_t *data;
     nsurlsession_error_t *error;
+    nsurlsession_task_metrics_t *metrics;
+    nsurlsession_task_t *download_task;
+    const char *location;
+    int64_t expected; /* bytes in all, -1: unknown */
+    int64_t more; /* CALLBACK_SENT and CALLBACK_WRITTEN: since the last time */
     void *completion;
 };
 
@@ -90,7 +104,8 @@ struct event {
     uint64_t task; /* nsurlsession_task_identifier; 0 for a session's callback */
     pthread_t thread;
     double time; /* monotonic_seconds */
-    int64_t value; /* status, byte count or error code */
+    int64_t value;    /* status, byte count or error code */
+    int64_t expected; /* bytes */
     bool has_error;
 };
 
@@ -101,6 +116,10 @@ struct recorder {
     const struct step *steps;
     size_t step_count;
     unsigned without; /* bit (1u << CALLBACK_x): a method that the delegate does not implement */
+    unsigned with; /* such bits: methods from CALLBACK_SENT on that it implements */
+    /* CALLBACK_NEED_STREAM is answered with the stream that this returns, which is released. */
+    nsurlsession_input_stream_t *(*stream_for)(struct recorder *recorder, const struct call *call);
+    const char *keep_as; /* CALLBACK_DOWNLOADED: the file is moved there */
     bool discard_body; /* count and hash only: for bodies too large to keep */
     bool merge_data;   /* "data N" lines in a row of one task become one line with the sum */
     nsurlsession_queue_t *stop_queue; /* stopped at CALLBACK_COMPLETE and CALLBACK_INVALID */

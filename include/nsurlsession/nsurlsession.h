@@ -412,8 +412,9 @@ nsurlsession_error_t *NSURLSESSION_NULLABLE nsurlsession_task_error(
 
 /**
  * Answers did_receive_response, from any thread. Only the first call counts; later ones are
- * logged. NSURLSESSION_RESPONSE_ALLOW goes on, NSURLSESSION_RESPONSE_CANCEL cancels the task, as
- * do, in this version, all other values.
+ * logged. NSURLSESSION_RESPONSE_ALLOW goes on, NSURLSESSION_RESPONSE_BECOME_DOWNLOAD goes on as a
+ * download task, NSURLSESSION_RESPONSE_CANCEL cancels the task, as do, in this version, all other
+ * values.
  */
 void nsurlsession_response_completion_call(
     nsurlsession_response_completion_t *NSURLSESSION_NULLABLE completion,
@@ -427,6 +428,107 @@ void nsurlsession_response_completion_call(
 void nsurlsession_redirection_completion_call(
     nsurlsession_redirection_completion_t *NSURLSESSION_NULLABLE completion,
     const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
+
+/**
+ * Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the first
+ * call counts; later ones are logged. The task retains `stream`, which must not have been opened.
+ * NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+ */
+void nsurlsession_body_stream_completion_call(
+    nsurlsession_body_stream_completion_t *NSURLSESSION_NULLABLE completion,
+    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
+
+/* ---- NSURLSessionDownloadTask, and the methods of NSURLSession that make one ----------------- */
+
+/**
+ * -[NSURLSession downloadTaskWithRequest:]. A suspended download task that reports to the delegate;
+ * resume it to start it. The body goes to a file in the directory that TMPDIR names, or /tmp:
+ * did_finish_downloading_to_url has it. The request is copied. What is said of
+ * nsurlsession_data_task_with_request about invalidated sessions and URLs holds here too. The
+ * caller releases the task. NULL for the session: NULL.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_download_task_with_request(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
+
+/**
+ * -[NSURLSession downloadTaskWithURL:]. As nsurlsession_download_task_with_request, with a GET
+ * request for a URL.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_download_task_with_url(
+    nsurlsession_t *NSURLSESSION_NULLABLE session, const char *NSURLSESSION_NULLABLE url);
+
+/**
+ * -[NSURLSession downloadTaskWithResumeData:]. A suspended download task that goes on where an
+ * earlier one was, also one of another process. The server is asked for the rest, on condition
+ * that the resource is the same: did_resume_at_offset tells that it is. When it has changed, or
+ * when the file with the first part is missing or was altered, the download starts from the
+ * beginning. Resume data that cannot be read make the task fail with
+ * NSURLSESSION_ERROR_CANNOT_OPEN_FILE once it is resumed. The data are copied. The caller releases
+ * the task. NULL for the session: NULL.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_download_task_with_resume_data(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE resume_data);
+
+/**
+ * -[NSURLSession downloadTaskWithRequest:completionHandler:]. As
+ * nsurlsession_download_task_with_request, but `handler` is called with the file, exactly once, on
+ * the delegate queue, also when the task is cancelled; the methods of the delegate for progress,
+ * file and completion are not. NULL for the handler: as without one. NULL for the session: NULL,
+ * and the handler is not called.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_download_task_with_request_completion_handler(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    nsurlsession_download_task_completion_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
+
+/**
+ * -[NSURLSession downloadTaskWithURL:completionHandler:]. As
+ * nsurlsession_download_task_with_request_completion_handler, with a GET request for a URL.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_download_task_with_url_completion_handler(
+    nsurlsession_t *NSURLSESSION_NULLABLE session, const char *NSURLSESSION_NULLABLE url,
+    nsurlsession_download_task_completion_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
+
+/**
+ * -[NSURLSession downloadTaskWithResumeData:completionHandler:]. As
+ * nsurlsession_download_task_with_resume_data, with a completion handler.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_download_task_with_resume_data_completion_handler(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE resume_data,
+    nsurlsession_download_task_completion_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
+
+/**
+ * -[NSURLSessionDownloadTask cancelByProducingResumeData:]. Cancels the task and calls `handler`
+ * exactly once, on a thread of the library's, with what a later task can go on from. With NULL
+ * when that cannot be: the response was not that of a GET, had neither a strong ETag nor a
+ * Last-Modified date, or had a content coding; or the task was completed. The task completes with
+ * NSURLSESSION_ERROR_CANCELLED, which has the same data in its user info. The first part of the
+ * file stays in the temporary directory until a task goes on with it, or for a week. NULL for the
+ * task: the handler is not called. NULL for the handler: the data are in the error alone.
+ */
+void nsurlsession_download_task_cancel_by_producing_resume_data(
+    nsurlsession_task_t *NSURLSESSION_NULLABLE task,
+    nsurlsession_resume_data_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
+
+/**
+ * Takes resume data without cancelling the task, for programs that want to survive their own end:
+ * calls `handler` exactly once, on a thread of the library's, with what a later task can go on
+ * from if this one does not finish, or with NULL as
+ * nsurlsession_download_task_cancel_by_producing_resume_data does, and before the response has
+ * come. Save the data before taking them again: from the second time on, the file stays in the
+ * temporary directory when the process dies. NULL for the task or the handler: nothing is called.
+ */
+void nsurlsession_download_task_get_resume_data_with_completion_handler(
+    nsurlsession_task_t *NSURLSESSION_NULLABLE task,
+    nsurlsession_resume_data_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
 
 /* ---- NSURLRequest and NSMutableURLRequest ---------------------------------------------------- */
 
@@ -635,6 +737,15 @@ const char *NSURLSESSION_NULLABLE nsurlsession_response_value_for_http_header_fi
  */
 const char *NSURLSESSION_NULLABLE nsurlsession_response_localized_string_for_status_code(
     int64_t status_code);
+
+/* ---- NSURL, as far as a C string needs help -------------------------------------------------- */
+
+/**
+ * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what open(2)
+ * takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_url_path(
+    const char *NSURLSESSION_NULLABLE url);
 
 /* ---- NSError --------------------------------------------------------------------------------- */
 

@@ -81,10 +81,7 @@ pub(super) fn of_kind(
     if task.kind() == kind {
         return Some(task);
     }
-    misuse(
-        name,
-        &format!("the task is a {} task", task.kind().name()),
-    );
+    misuse(name, &format!("the task is a {} task", task.kind().name()));
     None
 }
 

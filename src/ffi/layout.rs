@@ -124,6 +124,7 @@ pub fn assertions() -> String {
             error::RECOVERY_SUGGESTION_KEY,
         ),
         ("ERROR_TIMEOUT_KIND_KEY", error::TIMEOUT_KIND_KEY),
+        ("DOWNLOAD_TASK_RESUME_DATA", error::DOWNLOAD_RESUME_DATA_KEY),
     ] {
         equal(
             format!("sizeof(NSURLSESSION_{name})"),

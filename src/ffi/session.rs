@@ -19,7 +19,7 @@ use crate::foundation::object::Object;
 use crate::loading::request::{RequestUrl, RequestValue};
 use crate::session::configuration::Configuration;
 use crate::session::{self, Session};
-use crate::task::{TaskHandler, TaskKind, TaskStart};
+use crate::task::{Origin, TaskHandler, TaskKind, TaskStart};
 
 /// +[NSURLSession sharedSession]. The session that the whole process shares: default configuration,
 /// no delegate, callbacks on a thread of the library's. Invalidating it does nothing. The caller
@@ -265,6 +265,7 @@ pub(super) fn make(
             kind,
             request,
             handler,
+            origin: Origin::Nothing,
         });
         let handle = handed_out(Arc::clone(&task));
         session.announce(&task);

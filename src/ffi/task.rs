@@ -7,7 +7,8 @@ use super::guard::{guarded, misuse};
 use super::object::{borrowed, handed_out_option};
 use super::string::{owned_text, text};
 use super::types::{
-    nsurlsession_error_t, nsurlsession_redirection_completion_t, nsurlsession_request_t,
+    nsurlsession_body_stream_completion_t, nsurlsession_error_t, nsurlsession_input_stream_t,
+    nsurlsession_redirection_completion_t, nsurlsession_request_t,
     nsurlsession_response_completion_t, nsurlsession_response_disposition_t,
     nsurlsession_response_t, nsurlsession_string_t, nsurlsession_task_kind_t,
     nsurlsession_task_state_t, nsurlsession_task_t,
@@ -200,7 +201,9 @@ pub unsafe extern "C" fn nsurlsession_task_set_description(
 /// any callback. Does nothing when the task is completed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_task_cancel(task: *mut nsurlsession_task_t) {
-    read(task, "nsurlsession_task_cancel", (), Task::cancel);
+    read(task, "nsurlsession_task_cancel", (), |task| {
+        task.cancel();
+    });
 }
 
 /// -[NSURLSessionTask suspend]. Stops the task for the time being: nothing is read or sent, no
@@ -241,8 +244,9 @@ pub unsafe extern "C" fn nsurlsession_task_error(
 }
 
 /// Answers did_receive_response, from any thread. Only the first call counts; later ones are
-/// logged. NSURLSESSION_RESPONSE_ALLOW goes on, NSURLSESSION_RESPONSE_CANCEL cancels the task, as
-/// do, in this version, all other values.
+/// logged. NSURLSESSION_RESPONSE_ALLOW goes on, NSURLSESSION_RESPONSE_BECOME_DOWNLOAD goes on as a
+/// download task, NSURLSESSION_RESPONSE_CANCEL cancels the task, as do, in this version, all other
+/// values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_response_completion_call(
     completion: *mut nsurlsession_response_completion_t,
@@ -256,6 +260,7 @@ pub unsafe extern "C" fn nsurlsession_response_completion_call(
         let disposition = match disposition {
             0 => Disposition::Cancel,
             1 => Disposition::Allow,
+            2 => Disposition::BecomeDownload,
             other => {
                 misuse(
                     NAME,
@@ -286,6 +291,25 @@ pub unsafe extern "C" fn nsurlsession_redirection_completion_call(
             return;
         };
         if !completion.call(borrowed(request, NAME).map(|request| request.value())) {
+            misuse(NAME, "was answered already: ignored");
+        }
+    });
+}
+
+/// Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the first
+/// call counts; later ones are logged. The task retains `stream`, which must not have been opened.
+/// NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_body_stream_completion_call(
+    completion: *mut nsurlsession_body_stream_completion_t,
+    stream: *mut nsurlsession_input_stream_t,
+) {
+    const NAME: &str = "nsurlsession_body_stream_completion_call";
+    guarded(NAME, (), || {
+        let Some(completion) = borrowed(completion, NAME) else {
+            return;
+        };
+        if !completion.call(borrowed(stream, NAME)) {
             misuse(NAME, "was answered already: ignored");
         }
     });

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
+use super::data::Data;
 use super::dictionary::{Dictionary, Keys};
 use super::error_code;
 use super::object::{Class, Header, Object, begins_with_header, downcast, hash_of};
@@ -19,6 +20,7 @@ pub const UNDERLYING_ERROR_KEY: &str = "NSUnderlyingError";
 pub const DESCRIPTION_KEY: &str = "NSLocalizedDescription";
 pub const FAILURE_REASON_KEY: &str = "NSLocalizedFailureReason";
 pub const RECOVERY_SUGGESTION_KEY: &str = "NSLocalizedRecoverySuggestion";
+pub const DOWNLOAD_RESUME_DATA_KEY: &str = "NSURLSessionDownloadTaskResumeData";
 pub const TIMEOUT_KIND_KEY: &str = "NSURLSessionTimeoutKind";
 
 #[repr(C)]
@@ -159,6 +161,17 @@ pub struct Failure {
     detail: Option<String>,
     timeout_kind: Option<&'static str>,
     underlying: Vec<(&'static str, i64, String)>,
+    resume_data: Option<ResumeDataEntry>,
+}
+
+/// A key of the user info, and the data under it.
+#[derive(Clone)]
+struct ResumeDataEntry(&'static str, Arc<Data>);
+
+impl std::fmt::Debug for ResumeDataEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
 }
 
 impl Failure {
@@ -169,6 +182,7 @@ impl Failure {
             detail: None,
             timeout_kind: None,
             underlying: Vec::new(),
+            resume_data: None,
         }
     }
 
@@ -205,6 +219,12 @@ impl Failure {
         self
     }
 
+    /// What a download can be resumed from.
+    pub fn resume_data(mut self, data: Option<Arc<Data>>) -> Failure {
+        self.resume_data = data.map(|data| ResumeDataEntry(DOWNLOAD_RESUME_DATA_KEY, data));
+        self
+    }
+
     pub fn build(self) -> Arc<Error> {
         let user_info = Dictionary::new(Keys::Exact);
         if let Some(url) = &self.url {
@@ -225,6 +245,9 @@ impl Failure {
         }
         if let Some(kind) = self.timeout_kind {
             user_info.set_string(TIMEOUT_KIND_KEY, kind);
+        }
+        if let Some(ResumeDataEntry(key, data)) = self.resume_data {
+            user_info.set(key, data);
         }
         let mut below: Option<Arc<Error>> = None;
         for (domain, code, text) in self.underlying.into_iter().rev() {

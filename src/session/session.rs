@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex};
 
 use super::configuration::{Configuration, ConfigurationValue};
 use super::delegate::{Delegate, Method};
+use crate::foundation::data::Data;
 use crate::foundation::headers::HeaderFields;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
 use crate::foundation::process::{self, PerProcess};
 use crate::foundation::queue::Queue;
 use crate::foundation::sync::Lock;
-use crate::loading::client::Connections;
+use crate::loading::client::{Connections, LoadControl};
 use crate::loading::http;
-use crate::task::{Task, TaskStart};
+use crate::loading::request::RequestValue;
+use crate::loading::resume::ResumeData;
+use crate::task::{Origin, Task, TaskHandler, TaskKind, TaskStart};
 
 /// Where a session is in its life. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,13 +160,45 @@ impl Session {
         self.state.locked().description = description;
     }
 
+    /// Makes the task that another one becomes: with its load.
+    pub fn make_successor(self: &Arc<Self>, task: &Task, start: TaskStart) -> Arc<Task> {
+        self.insert_task(start, Arc::clone(task.control()), true)
+    }
+
+    /// Makes a suspended download task that goes on from resume data.
+    pub fn resume_download(
+        self: &Arc<Self>,
+        data: Arc<Data>,
+        handler: Option<TaskHandler>,
+    ) -> Arc<Task> {
+        let (request, origin) = match ResumeData::decode(data.bytes()) {
+            Ok(earlier) => (earlier.request(), Origin::Earlier(Box::new(earlier), data)),
+            Err(why) => (RequestValue::default(), Origin::Unreadable(why)),
+        };
+        self.make_task(TaskStart {
+            kind: TaskKind::Download,
+            request: Arc::new(request),
+            handler,
+            origin,
+        })
+    }
+
     /// Makes a suspended task. On a session that takes no new ones it fails once it is resumed.
     pub fn make_task(self: &Arc<Self>, start: TaskStart) -> Arc<Task> {
+        self.insert_task(start, Arc::default(), false)
+    }
+
+    fn insert_task(
+        self: &Arc<Self>,
+        start: TaskStart,
+        control: Arc<LoadControl>,
+        goes_on: bool,
+    ) -> Arc<Task> {
         let mut state = self.state.locked();
         let identifier = state.next_identifier;
         state.next_identifier += 1;
-        let refused = state.life != Life::Valid;
-        let task = Task::new(identifier, Arc::clone(self), start, refused);
+        let refused = state.life != Life::Valid && !goes_on;
+        let task = Task::new(identifier, Arc::clone(self), start, control, refused);
         if !refused {
             state.tasks.insert(identifier, Arc::clone(&task));
             state.live += 1;

@@ -8,11 +8,12 @@ use crate::foundation::object::{Class, Header, Object, begins_with_header};
 use crate::foundation::stream::InputStream;
 use crate::loading::request::RequestValue;
 
-/// `NSURLSessionResponseDisposition`, as far as this version goes.
+/// `NSURLSessionResponseDisposition`, but for streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     Cancel,
     Allow,
+    BecomeDownload,
 }
 
 /// Owed by `did_receive_response`.
@@ -45,7 +46,10 @@ impl ResponseCompletion {
         }
         match disposition {
             Disposition::Allow => self.task.unblock(),
-            Disposition::Cancel => self.task.cancel(),
+            Disposition::BecomeDownload => self.task.become_download(),
+            Disposition::Cancel => {
+                self.task.cancel();
+            }
         }
         true
     }

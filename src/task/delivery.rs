@@ -12,6 +12,7 @@ use super::completion::{RedirectionCompletion, ResponseCompletion};
 use super::ending::Step;
 use super::task::{State, Task};
 use crate::foundation::data::Data;
+use crate::foundation::error::Failure;
 use crate::foundation::queue::Operation;
 use crate::foundation::sync::Lock;
 use crate::loading::coding::CodingError;
@@ -28,6 +29,12 @@ pub enum Event {
     Response(Arc<Response>),
     /// Body bytes wait in the pipe.
     Data,
+    /// The task is to go on as a download.
+    BecomeDownload,
+    /// More of the body is in the file.
+    Written,
+    /// The file's first part, of this length, was there already.
+    ResumedAt(i64),
     /// All is here: what comes last can be prepared.
     Complete,
     /// One of the last messages, in the order in which they come.
@@ -78,6 +85,25 @@ impl State {
         self.schedule()
     }
 
+    /// Puts an event before all others.
+    pub fn push_first(&mut self, event: Event) {
+        self.mailbox.events.push_front(event);
+    }
+
+    /// Adds an event that stands for all of its kind that wait.
+    pub fn push_merged(&mut self, event: Event) -> bool {
+        let kind = std::mem::discriminant(&event);
+        let waits = |other: &Event| std::mem::discriminant(other) == kind;
+        if self.mailbox.events.iter().any(waits) {
+            return self.schedule();
+        }
+        self.push(event)
+    }
+
+    pub fn clear_mailbox(&mut self) {
+        self.mailbox.events.clear();
+    }
+
     /// Whether the task is to be posted to its queue, where it is not yet.
     pub fn schedule(&mut self) -> bool {
         !self.mailbox.scheduled && self.is_deliverable() && {
@@ -118,7 +144,11 @@ impl Operation for Task {
                 }
                 Some(Event::Response(response)) => self.deliver_response(&response),
                 Some(Event::Data) => self.deliver_data(),
+                Some(Event::BecomeDownload) => self.deliver_conversion(),
+                Some(Event::Written) => self.deliver_written(),
+                Some(Event::ResumedAt(offset)) => self.deliver_resumed(offset),
                 Some(Event::Complete) => self.prepare_ending(),
+                Some(Event::Ending(Step::Downloaded(file))) => self.deliver_downloaded(&file),
                 Some(Event::Ending(Step::Last(ending))) => return self.deliver_last(ending),
             }
             if self.session.queue().is_interrupted() {
@@ -194,14 +224,20 @@ impl Task {
 
     /// The body cannot be decoded: that is the task's end, whatever else may still come.
     fn fail_decoding(&self, error: &CodingError) {
+        self.replace_outcome(http::coding_failure(error));
         let mut state = self.state.locked();
-        let failure = http::coding_failure(error).url(state.current.url_text());
-        let ended = !state.machine.end();
-        state.outcome = Some(Err(failure));
         state.mailbox.events.clear();
         state.mailbox.events.push_back(Event::Complete);
+    }
+
+    /// The task fails here, whatever comes of its load, which ends if it has not ended.
+    pub(super) fn replace_outcome(&self, failure: Failure) {
+        let mut state = self.state.locked();
+        let failure = failure.url(state.current.url_text());
+        let loading = state.machine.end();
+        state.outcome = Some(Err(failure));
         drop(state);
-        if !ended {
+        if loading {
             http::cancel(&self.control);
         }
     }

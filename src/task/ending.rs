@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::download::Download;
 use super::kind::TaskHandler;
 use super::task::Task;
 use crate::foundation::data::Data;
@@ -11,15 +12,20 @@ use crate::foundation::sync::Lock;
 use crate::loading::body;
 use crate::loading::http;
 use crate::session::delegate::Method;
+use crate::storage::partial_file::FinishedFile;
 
 /// What came of a task.
 pub struct Ending {
     /// The body, of a task that wants it whole, or why there is none.
     result: Result<Option<Arc<Data>>, Failure>,
+    /// The file, of a download with a completion handler.
+    file: Option<FinishedFile>,
 }
 
 /// The last messages of a task.
 pub enum Step {
+    /// did_finish_downloading_to_url.
+    Downloaded(FinishedFile),
     /// The completion handler, or did_complete_with_error.
     Last(Ending),
 }
@@ -27,10 +33,17 @@ pub enum Step {
 impl Task {
     /// All that the task waited for is here: finds out how it ended, and what messages are left.
     pub(super) fn prepare_ending(self: &Arc<Self>) {
-        let ending = Ending {
-            result: self.outcome(),
-        };
-        let steps = [Step::Last(ending)];
+        let result = self.outcome();
+        // Of a task that was cancelled after all, the file goes with this.
+        let file = self.download.as_ref().and_then(Download::take_finished);
+        let mut file = file.filter(|_| result.is_ok());
+        let downloaded = if self.has_handler { None } else { file.take() };
+        let last = Step::Last(Ending { result, file });
+        let steps: Vec<Step> = downloaded
+            .map(Step::Downloaded)
+            .into_iter()
+            .chain([last])
+            .collect();
         self.state.locked().end_with(steps.into_iter());
     }
 
@@ -43,14 +56,21 @@ impl Task {
         let decoder = state.decoder.take();
         let has_response = state.response.is_some();
         drop(state);
+        let resume_data = self.download.as_ref().and_then(Download::resume_data);
         let body = match outcome {
             // Cancelled, or failed for the same reason in the loader, where the reason is told.
             Some(Err(failure)) if !cancelled || failure.code() == error_code::CANCELLED => {
-                return Err(failure);
+                return Err(failure.resume_data(resume_data));
             }
             Some(Ok(body)) if !cancelled => body,
-            _ => return Err(Failure::new(error_code::CANCELLED).url(url)),
+            _ => {
+                let failure = Failure::new(error_code::CANCELLED).url(url);
+                return Err(failure.resume_data(resume_data));
+            }
         };
+        if self.download.is_some() {
+            return Ok(None);
+        }
         let decoded = if !self.collects() {
             self.reader
                 .locked()
@@ -95,7 +115,8 @@ impl Task {
                 handler(data.as_ref(), response.as_ref(), error.as_ref());
             }
             (Some(TaskHandler::Download(handler)), _) => {
-                handler(None, response.as_ref(), error.as_ref());
+                let location = ending.file.as_ref().map(FinishedFile::url);
+                handler(location.as_deref(), response.as_ref(), error.as_ref());
             }
             (None, Some(delegate)) => delegate.did_complete(&self.session, self, error.as_ref()),
             (None, None) => {}

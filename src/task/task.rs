@@ -1,10 +1,11 @@
 //! NSURLSessionTask: what the program sees of it, and what a loader tells it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::delivery::{Event, Mailbox};
+use super::download::{Download, Origin};
 use super::kind::{TaskHandler, TaskKind};
 use super::state::{Effect, Machine, TaskState};
 use crate::foundation::error::{Error, Failure};
@@ -30,6 +31,8 @@ pub struct TaskStart {
     pub kind: TaskKind,
     pub request: Arc<RequestValue>,
     pub handler: Option<TaskHandler>,
+    /// What a download goes on from.
+    pub origin: Origin,
 }
 
 /// What changes in a task's life.
@@ -55,6 +58,7 @@ pub struct Task {
     header: Header,
     identifier: u64,
     kind: TaskKind,
+    this: Weak<Task>,
     pub(super) session: Arc<Session>,
     original: Arc<RequestValue>,
     /// Has a completion handler, and so no data callbacks.
@@ -65,6 +69,10 @@ pub struct Task {
     pub(super) state: Mutex<State>,
     /// Used by whoever delivers, one at a time.
     pub(super) reader: Mutex<Option<BodyReader>>,
+    /// The file of a download.
+    pub(super) download: Option<Download>,
+    /// The task that this one has become.
+    pub(super) successor: OnceLock<Arc<Task>>,
     sent: AtomicI64,
     pub(super) received: AtomicI64,
     expected_to_receive: AtomicI64,
@@ -77,21 +85,24 @@ impl Task {
         identifier: u64,
         session: Arc<Session>,
         start: TaskStart,
+        control: Arc<LoadControl>,
         refused: bool,
     ) -> Arc<Task> {
         let TaskStart {
             kind,
             request,
             handler,
+            origin,
         } = start;
-        Arc::new(Task {
+        Arc::new_cyclic(|this| Task {
             header: Header::new(Class::Task),
             identifier,
             kind,
+            this: Weak::clone(this),
             session,
             has_handler: handler.is_some(),
             refused,
-            control: Arc::default(),
+            control,
             state: Mutex::new(State {
                 machine: Machine::new(),
                 current: Arc::clone(&request),
@@ -107,6 +118,8 @@ impl Task {
             }),
             original: request,
             reader: Mutex::new(None),
+            download: (kind == TaskKind::Download).then(|| Download::new(origin)),
+            successor: OnceLock::new(),
             sent: AtomicI64::new(0),
             received: AtomicI64::new(0),
             expected_to_receive: AtomicI64::new(0),
@@ -115,6 +128,10 @@ impl Task {
 
     pub fn identifier(&self) -> u64 {
         self.identifier
+    }
+
+    pub fn control(&self) -> &Arc<LoadControl> {
+        &self.control
     }
 
     pub fn kind(&self) -> TaskKind {
@@ -238,9 +255,11 @@ impl Task {
         }
     }
 
-    pub fn cancel(self: &Arc<Self>) {
+    /// Cancels the task; what that made necessary.
+    pub fn cancel(self: &Arc<Self>) -> Effect {
         let mut state = self.state.locked();
-        match state.machine.cancel() {
+        let effect = state.machine.cancel();
+        match effect {
             Effect::CancelLoad => {
                 drop(state);
                 http::cancel(&self.control);
@@ -257,6 +276,7 @@ impl Task {
             }
             _ => {}
         }
+        effect
     }
 
     /// Cancels a task that was never resumed and that nobody can reach any more.
@@ -275,12 +295,19 @@ impl Task {
             let reason = "The session was invalidated before this task was made.";
             return self.fail(Failure::new(error_code::CANCELLED).detail(reason));
         }
+        if !self.start_download() {
+            self.launch(Arc::clone(&self.original));
+        }
+    }
+
+    /// Begins to load.
+    pub(super) fn launch(self: &Arc<Self>, request: Arc<RequestValue>) {
         let configuration = self.session.configuration();
         let resource_timeout = duration(configuration.timeout_for_resource);
         self.session.note_loading();
         let start = Box::new(LoadStart {
             connections: Arc::clone(self.session.connections()),
-            request: Arc::clone(&self.original),
+            request,
             additional_headers: Arc::clone(self.session.additional_headers()),
             idle_timeout: duration(
                 self.original
@@ -300,10 +327,13 @@ impl Task {
     }
 
     /// Ends a load that never came to the loop.
-    fn fail(self: &Arc<Self>, failure: Failure) {
+    pub(super) fn fail(self: &Arc<Self>, failure: Failure) {
         let mut state = self.state.locked();
         if !state.machine.end() {
             return;
+        }
+        if let Some(download) = &self.download {
+            download.settle(None);
         }
         state.outcome = Some(Err(failure.url(self.original.url_text())));
         let post = state.push(Event::Complete);
@@ -327,12 +357,46 @@ impl Task {
     }
 
     /// Whether some delegate is to get a message.
-    fn asks_for(&self, method: Method) -> bool {
+    pub(super) fn asks_for(&self, method: Method) -> bool {
         let state = self.state.locked();
         let own = state.delegate.as_ref();
         own.is_some_and(|delegate| delegate.implements(method)) || {
             drop(state);
             !self.refused && self.session.delegate_implements(method)
+        }
+    }
+
+    /// Adds an event if some delegate asks for the message. It stands for all of its kind that wait.
+    pub(super) fn push_if_asked(self: &Arc<Self>, method: Method, event: impl FnOnce() -> Event) {
+        if !self.has_handler && self.asks_for(method) {
+            let post = self.state.locked().push_merged(event());
+            self.post_if(post);
+        }
+    }
+
+    /// Everything is done but the last messages.
+    pub(super) fn push_complete(self: &Arc<Self>) {
+        let post = self.state.locked().push(Event::Complete);
+        self.post_if(post);
+    }
+
+    /// The load was successful, and the task was not cancelled.
+    pub(super) fn succeeded(&self) -> bool {
+        let state = self.state.locked();
+        !state.machine.is_cancelled() && matches!(state.outcome, Some(Ok(_)))
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.state.locked().machine.is_cancelled()
+    }
+
+    /// Goes on counting where another task was.
+    pub(super) fn adopt_counters(&self, other: &Task) {
+        for (ours, theirs) in [
+            (&self.sent, &other.sent),
+            (&self.expected_to_receive, &other.expected_to_receive),
+        ] {
+            ours.store(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
@@ -397,8 +461,8 @@ impl LoadClient for Task {
         std::mem::replace(&mut self.state.locked().current, Arc::clone(request))
     }
 
-    fn next_request(&self, _response: &Arc<Response>) -> Option<Arc<RequestValue>> {
-        None
+    fn next_request(&self, response: &Arc<Response>) -> Option<Arc<RequestValue>> {
+        self.judge_download(response)
     }
 
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool {
@@ -411,7 +475,7 @@ impl LoadClient for Task {
             return false;
         }
         *self.reader.locked() = Some(BodyReader::new(Arc::clone(&self.control.pipe), decoder));
-        let asks = self.asks_for(Method::DidReceiveResponse);
+        let asks = self.download.is_none() && self.asks_for(Method::DidReceiveResponse);
         let mut state = self.state.locked();
         state.response = Some(Arc::clone(&response));
         self.control.set_asking(asks);
@@ -419,7 +483,17 @@ impl LoadClient for Task {
     }
 
     fn received_data(&self) -> bool {
-        self.state.locked().push(Event::Data)
+        let mut state = self.state.locked();
+        let task = match self.successor.get() {
+            None if self.download.is_none() => return state.push(Event::Data),
+            None => self,
+            Some(next) => next,
+        };
+        drop(state);
+        if let Some(task) = task.this.upgrade() {
+            task.download_received_data();
+        }
+        false
     }
 
     fn collected(&self, total: u64) {
@@ -434,16 +508,31 @@ impl LoadClient for Task {
 
     fn finished(&self, result: Result<Vec<u8>, Failure>, spent: http::Spent) -> Finished {
         let mut state = self.state.locked();
+        if let Some(next) = self.successor.get() {
+            drop(state);
+            return next.finished(result, spent);
+        }
         if !state.machine.end() {
             return Finished::Late(spent);
         }
         state.spent = Some(spent);
         state.outcome = Some(result);
-        Finished::Taken(state.push(Event::Complete))
+        if self.download.is_none() {
+            return Finished::Taken(state.push(Event::Complete));
+        }
+        drop(state);
+        if let Some(task) = self.this.upgrade() {
+            task.download_ended();
+        }
+        Finished::Taken(false)
     }
 
     fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>) {
-        (Arc::clone(self.session.queue()), self)
+        let queue = Arc::clone(self.session.queue());
+        match self.successor.get() {
+            Some(next) => (queue, Arc::clone(next) as Arc<dyn Operation>),
+            None => (queue, self),
+        }
     }
 }
 

@@ -1,0 +1,73 @@
+//! A data task becomes a download task: its load, and what came of it so far, change hands.
+
+use std::sync::Arc;
+
+use super::delivery::Event;
+use super::download::Origin;
+use super::kind::TaskKind;
+use super::state::Machine;
+use super::task::{Task, TaskStart};
+use crate::foundation::sync::Lock;
+use crate::session::delegate::Method;
+
+impl Task {
+    /// The answer to did_receive_response was to go on as a download.
+    pub(super) fn become_download(self: &Arc<Self>) {
+        self.state.locked().push_first(Event::BecomeDownload);
+        self.unblock();
+    }
+
+    pub(super) fn deliver_conversion(self: &Arc<Self>) {
+        let start = TaskStart {
+            kind: TaskKind::Download,
+            request: Arc::clone(self.original_request()),
+            handler: None,
+            origin: Origin::Nothing,
+        };
+        let download = self.session.make_successor(self, start);
+        if !self.hand_over_to(&download) {
+            // It was cancelled in between.
+            self.session.task_completes(download.identifier());
+            self.session.task_is_over();
+            return;
+        }
+        if let Some(delegate) = download.delegate_for(Method::DidBecomeDownloadTask) {
+            delegate.did_become_download_task(&self.session, self, &download);
+        }
+        self.session.task_completes(self.identifier());
+        self.session.task_is_over();
+    }
+
+    /// Lets another task take this one's place. What the loop tells this one from now on is for the
+    /// other.
+    fn hand_over_to(self: &Arc<Self>, next: &Arc<Task>) -> bool {
+        let mut state = self.state.locked();
+        if state.machine.is_cancelled() {
+            return false;
+        }
+        let mut theirs = next.state.locked();
+        theirs.machine = std::mem::replace(&mut state.machine, Machine::completed());
+        theirs.current = Arc::clone(&state.current);
+        theirs.response = state.response.clone();
+        theirs.delegate = state.delegate.take();
+        theirs.outcome = state.outcome.take();
+        theirs.spent = state.spent.take();
+        let ended = theirs.outcome.is_some();
+        state.clear_mailbox();
+        *next.reader.locked() = self.reader.locked().take();
+        // Nobody else hands over: there is one answer.
+        let _ = self.successor.set(Arc::clone(next));
+        drop(theirs);
+        drop(state);
+        if let (Some(download), Some(response)) = (&next.download, next.response()) {
+            // Accepted already: it is the whole of something.
+            download.judge(&response);
+        }
+        next.adopt_counters(self);
+        next.download_received_data();
+        if ended {
+            next.download_ended();
+        }
+        true
+    }
+}
