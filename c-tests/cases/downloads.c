@@ -4,8 +4,10 @@
 #include "load.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define WITH_ALL                                                                                   \
@@ -40,7 +42,6 @@ static void download(struct recorder *recorder, const char *url)
     recorder_wait(recorder, CALLBACK_COMPLETE, 1);
     nsurlsession_release(task);
     session_end(session);
-    nsurlsession_release(session);
     recorder_wait(recorder, CALLBACK_RELEASE, 1);
 }
 
@@ -142,7 +143,6 @@ TEST(a_handler_gets_the_file_for_the_length_of_its_call)
     nsurlsession_task_resume(task);
     latch_wait(&handled->done);
     session_end(session);
-    nsurlsession_release(session);
     nsurlsession_release(task);
     recorder_wait(recorder, CALLBACK_RELEASE, 1);
     CHECK_LOG(recorder, "create, invalid nil, release");
@@ -151,4 +151,240 @@ TEST(a_handler_gets_the_file_for_the_length_of_its_call)
     CHECK_CONTAINS(handled->url, "file:///");
     CHECK(handled->existed);
     CHECK(access(handled->path, F_OK) != 0);
+}
+
+TEST(a_cancelled_handler_is_called)
+{
+    nsurlsession_t *session = session_for(NULL);
+    struct handled *handled = handled_new();
+    nsurlsession_task_t *task = nsurlsession_download_task_with_url_completion_handler(
+        session, held_url(), handle_download, handled);
+    nsurlsession_task_resume(task);
+    wait_until_held(1);
+    nsurlsession_task_cancel(task);
+    latch_wait(&handled->done);
+    CHECK_EQ_INT(handled->error_code, NSURLSESSION_ERROR_CANCELLED);
+    CHECK(handled->resume_data == NULL);
+    nsurlsession_release(task);
+    session_end(session);
+    CHECK_EQ_INT(files_left(), 0);
+}
+
+TEST(a_request_with_a_method_and_a_body)
+{
+    struct recorder *recorder = download_recorder();
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_request_t *request =
+        with_body(request_for("POST", fault_url("/echo"), "X-A", "1", NULL), "hello", 5);
+    nsurlsession_task_t *task = nsurlsession_download_task_with_request(session, request);
+    nsurlsession_release(request);
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    nsurlsession_release(task);
+    session_end(session);
+    CHECK_CONTAINS(recorder_text(recorder), "POST /echo HTTP/1.1");
+    CHECK_EQ_STR(echoed(recorder_text(recorder), "X-A"), "1");
+    CHECK_EQ_STR(echoed_body(recorder_text(recorder)), "hello");
+}
+
+/* ---- From data task to download task -------------------------------------------------------- */
+
+static void note_download_task(struct recorder *recorder, const struct call *call)
+{
+    recorder->user = nsurlsession_retain(call->download_task);
+    CHECK_EQ_INT(nsurlsession_task_kind(call->download_task), NSURLSESSION_TASK_KIND_DOWNLOAD);
+    CHECK_EQ_INT(nsurlsession_task_state(call->download_task), NSURLSESSION_TASK_STATE_RUNNING);
+    nsurlsession_response_t *response = nsurlsession_task_response(call->download_task);
+    CHECK_EQ_INT(nsurlsession_response_status_code(response), 200);
+    nsurlsession_release(response);
+}
+
+struct conversion {
+    const char *name;
+    enum action answer;
+    const char *path, *log;
+    uint64_t size;
+};
+static const struct conversion conversions[] = {
+    {"body", ACTION_ANSWER_BECOME_DOWNLOAD, "/body?size=300000",
+     "create, response 200, became download, written 300000/300000, downloaded 300000, "
+     "complete nil, invalid nil, release", 300000},
+    {"empty", ACTION_ANSWER_BECOME_DOWNLOAD, "/body?size=0",
+     "create, response 200, became download, downloaded 0, complete nil, invalid nil, release", 0},
+    {"decoded", ACTION_ANSWER_BECOME_DOWNLOAD, "/encoded?coding=br&size=5000",
+     "create, response 200, became download, written 5000/-1, downloaded 5000, complete nil, "
+     "invalid nil, release", 5000},
+};
+
+TEST_EACH(a_data_task_becomes_a_download, struct conversion, conversions)
+{
+    struct recorder *recorder = download_recorder();
+    recorder_script(recorder, {CALLBACK_RESPONSE, 1, row->answer, false, NULL},
+                    {CALLBACK_BECAME_DOWNLOAD, 1, ACTION_NONE, false, note_download_task});
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task = nsurlsession_data_task_with_url(session, fault_url(row->path));
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    nsurlsession_task_t *download = recorder->user;
+    CHECK_EQ_INT(nsurlsession_task_state(task), NSURLSESSION_TASK_STATE_COMPLETED);
+    CHECK_EQ_INT(nsurlsession_task_state(download), NSURLSESSION_TASK_STATE_COMPLETED);
+    CHECK(nsurlsession_task_identifier(task) != nsurlsession_task_identifier(download));
+    CHECK_EQ_INT(recorder_event(recorder, CALLBACK_COMPLETE, 1).task,
+                 nsurlsession_task_identifier(download));
+    CHECK_EQ_INT(nsurlsession_task_count_of_bytes_received(download), row->size);
+    nsurlsession_release(task);
+    nsurlsession_release(download);
+    session_end(session);
+    recorder_wait(recorder, CALLBACK_RELEASE, 1);
+    CHECK_LOG(recorder, row->log);
+    CHECK(recorder->pattern_holds);
+    CHECK_EQ_INT(recorder->received, row->size);
+    CHECK_EQ_INT(files_left(), 0);
+}
+
+static void cancel_download_task(struct recorder *recorder, const struct call *call)
+{
+    (void)recorder;
+    nsurlsession_task_cancel(call->download_task);
+}
+
+TEST(the_new_task_can_be_cancelled)
+{
+    struct recorder *recorder = download_recorder();
+    recorder_script(recorder, {CALLBACK_RESPONSE, 1, ACTION_ANSWER_BECOME_DOWNLOAD, false, NULL},
+                    {CALLBACK_BECAME_DOWNLOAD, 1, ACTION_NONE, false, cancel_download_task});
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task =
+        nsurlsession_data_task_with_url(session, fault_url("/stall?at=body&sends=1000&size=5000"));
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    nsurlsession_release(task);
+    session_end(session);
+    recorder_wait(recorder, CALLBACK_RELEASE, 1);
+    CHECK_LOG(recorder, "create, response 200, became download, complete -999, invalid nil, release");
+    CHECK_EQ_INT(files_left(), 0);
+}
+
+/* ---- Files that cannot be written ------------------------------------------------------------ */
+
+static void fails_with(int64_t code)
+{
+    struct recorder *recorder = download_recorder();
+    recorder->without = 1u << CALLBACK_CREATE;
+    recorder->with = 1u << CALLBACK_DOWNLOADED;
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task =
+        nsurlsession_download_task_with_url(session, fault_url("/body?size=4m"));
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    CHECK_LOG(recorder, test_format("complete %d", (int)code));
+    nsurlsession_error_t *error = nsurlsession_task_error(task);
+    nsurlsession_array_t *below = nsurlsession_error_underlying_errors(error);
+    nsurlsession_error_t *first = nsurlsession_array_object_at_index(below, 0);
+    CHECK_EQ_STR(nsurlsession_error_domain(first), NSURLSESSION_POSIX_ERROR_DOMAIN);
+    nsurlsession_release(first);
+    nsurlsession_release(below);
+    nsurlsession_release(error);
+    nsurlsession_release(task);
+    session_end(session);
+    recorder_wait(recorder, CALLBACK_RELEASE, 1);
+}
+
+/* As a disk that is full: no more than a megabyte can be written. */
+TEST(a_full_disk)
+{
+    struct rlimit limit = {1 << 20, RLIM_INFINITY};
+    CHECK_EQ_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    fails_with(NSURLSESSION_ERROR_CANNOT_WRITE_TO_FILE);
+    CHECK_EQ_INT(files_left(), 0);
+}
+
+TEST(a_directory_that_is_gone)
+{
+    setenv("TMPDIR", test_format("%s/gone", env_text("TMPDIR")), 1);
+    fails_with(NSURLSESSION_ERROR_CANNOT_CREATE_FILE);
+}
+
+TEST(a_directory_that_is_a_file)
+{
+    const char *path = test_format("%s/file", env_text("TMPDIR"));
+    fclose(fopen(path, "w"));
+    setenv("TMPDIR", path, 1);
+    fails_with(NSURLSESSION_ERROR_CANNOT_CREATE_FILE);
+}
+
+/* ---- What a process that dies leaves --------------------------------------------------------- */
+
+TEST(the_next_download_removes_what_a_dead_process_left)
+{
+    int ready[2];
+    CHECK_EQ_INT(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        nsurlsession_t *session = session_for(NULL);
+        nsurlsession_task_t *task = nsurlsession_download_task_with_url(
+            session, fault_url("/stall?at=body&sends=50000&size=90000"));
+        nsurlsession_task_resume(task);
+        EVENTUALLY(nsurlsession_task_count_of_bytes_received(task) == 50000);
+        CHECK_EQ_INT(write(ready[1], "x", 1), 1);
+        pause();
+    }
+    char byte;
+    CHECK_EQ_INT(read(ready[0], &byte, 1), 1);
+    CHECK_EQ_INT(files_left(), 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    CHECK_EQ_INT(files_left(), 1);
+    download(download_recorder(), fault_url("/body?size=10"));
+    CHECK_EQ_INT(files_left(), 0);
+}
+
+/* ---- Slow delegates and suspension ----------------------------------------------------------- */
+
+static void wait_for_release(struct recorder *recorder, const struct call *call)
+{
+    (void)call;
+    latch_wait((struct latch *)recorder->user);
+}
+
+/* The file is written while the delegate is busy: it is told once of all that came meanwhile. */
+TEST(a_slow_delegate_does_not_hold_the_file_up)
+{
+    struct recorder *recorder = download_recorder();
+    struct latch latch = LATCH(1);
+    recorder->user = &latch;
+    recorder->discard_body = true;
+    recorder_script(recorder, {CALLBACK_WRITTEN, 1, ACTION_NONE, false, wait_for_release});
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task =
+        nsurlsession_download_task_with_url(session, fault_url("/body?size=40m"));
+    nsurlsession_task_resume(task);
+    EVENTUALLY(nsurlsession_task_count_of_bytes_received(task) == 40 << 20);
+    CHECK_EQ_INT(recorder_count(recorder, CALLBACK_WRITTEN), 1);
+    latch_count_down(&latch);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    CHECK_EQ_INT(recorder_count(recorder, CALLBACK_WRITTEN), 2);
+    CHECK(recorder->pattern_holds);
+    nsurlsession_release(task);
+    session_end(session);
+    recorder_wait(recorder, CALLBACK_RELEASE, 1);
+}
+
+TEST(lists_of_tasks_know_downloads)
+{
+    nsurlsession_t *session = session_for(NULL);
+    nsurlsession_task_t *task = nsurlsession_download_task_with_url(session, fault_url("/echo"));
+    CHECK_CONTAINS(text_of(nsurlsession_description(task)), "download task 1");
+    nsurlsession_release(task);
+    session_end(session);
+}
+
+TEST(paths_of_urls)
+{
+    CHECK_EQ_STR(text_of(nsurlsession_url_path("file:///tmp/a%20b%C3%BC")), "/tmp/a bü");
+    CHECK_EQ_STR(text_of(nsurlsession_url_path("http://host/a/b?c#d")), "/a/b");
+    CHECK(nsurlsession_url_path(NULL) == NULL);
+    CHECK(nsurlsession_url_path("no url") == NULL);
+    CHECK(nsurlsession_url_path("data:,x") == NULL);
+    CHECK(nsurlsession_url_path("\xff\xfe") == NULL);
 }

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::exchange::{Answer, Exchange, Failure, Outcome, bad};
-use crate::{faults, normal, ports, rendezvous};
+use crate::{faults, normal, ports, ranges, rendezvous};
 
 struct Behaviour {
     path: &'static str,
@@ -58,6 +58,10 @@ const TABLE: &[Behaviour] = table! {
     "/headers" ["count" "size"] Discarded normal::headers;
     "/encoded" ["coding" "size" "zeros" "noise" "seed" "chunked" "truncate" "corrupt" "corrupt_at"
         "as"] Discarded normal::encoded;
+
+    "/range" ["size" "seed" "etag" "modified" "mode" "name" "cut" "cut_times" "hold" "after"
+        "header"] Discarded ranges::range;
+    "/range-log" ["name"] Discarded ranges::range_log;
 
     "/delay" ["ms" "size"] Discarded rendezvous::delay;
     "/drip" ["size" "every" "chunk" "chunked"] Discarded rendezvous::drip;

@@ -54,6 +54,19 @@
 //!   drops the last K compressed bytes, `corrupt` inverts all compressed bytes from `corrupt_at`
 //!   (4) on; the HTTP framing stays right. `as` is the announced value.
 //!
+//! # Ranges
+//!
+//! - `/range?size=N[&seed=S][&etag=T][&modified=D][&header=Name:Value]...[&name=X][&mode=M]` the body
+//!   of `/body` with these validators, and parts of it for `Range: bytes=N-`, on the condition that
+//!   `If-Range` makes. `mode` is how such a request is answered: `honest`; `ignore` (the whole);
+//!   `changed` (other bytes with another ETag); `early-start`, `late-start`, `wrong-total`,
+//!   `no-content-range`, `garbage-content-range`, `other-etag`, `gzip` (a 206 that is wrong there);
+//!   `multipart`; `redirect` (302 to the honest one); `short` (half of the part, then the
+//!   connection closes); or a status. `cut=K` closes the connection after K bytes of the body, for
+//!   the first `cut_times` (1) requests with this name. `hold=Y&after=K` waits after K bytes of the
+//!   whole until Y has been released.
+//! - `/range-log?name=X` one line a request: method, Range, If-Range, Accept-Encoding.
+//!
 //! # Time
 //!
 //! - `/delay?ms=N[&size=M]` answers after N ms.
@@ -130,6 +143,7 @@ mod normal;
 mod params;
 mod pattern;
 mod ports;
+mod ranges;
 mod rendezvous;
 mod request;
 mod state;

@@ -32,8 +32,6 @@ fn pattern(params: &Params) -> Result<Pattern, Failure> {
     })
 }
 
-// Ranges and validators (`Range`, `If-Range`, `ETag`) belong here when they are needed:
-// `send_pattern` can start and end anywhere.
 pub async fn body(x: &mut Exchange<'_>) -> Outcome {
     let params = &x.head.params;
     let size = params.required_number("size")?;

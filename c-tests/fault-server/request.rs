@@ -26,6 +26,23 @@ pub struct Head {
     pub persistent: bool,
 }
 
+impl Head {
+    /// The value of a header.
+    pub fn field_text(&self, name: &str) -> Option<String> {
+        let lines = self.raw.split(|&b| b == b'\n').skip(1);
+        let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut fields = lines.filter_map(|line| field(line).ok());
+        let (_, value) = fields.find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// The target in the request line.
+    pub fn target(&self) -> String {
+        let target = self.raw.split(|&b| b == b' ').nth(1).unwrap_or_default();
+        String::from_utf8_lossy(target).into_owned()
+    }
+}
+
 /// The length of the head with its blank line, if all of it has arrived.
 pub fn head_length(input: &[u8]) -> Result<Option<usize>, Failure> {
     let mut line_start = 0;

@@ -18,6 +18,8 @@ pub struct State {
     latches: RefCell<HashMap<String, Rc<Latch>>>,
     tags: RefCell<HashMap<String, Rc<Tag>>>,
     pub attempts: RefCell<HashMap<String, Attempts>>,
+    /// What `/range` was asked for, by name.
+    pub ranges: RefCell<HashMap<String, Vec<String>>>,
     /// Sockets that have to stay open as long as the server runs.
     pub kept: RefCell<Vec<Box<dyn Any>>>,
 }
@@ -34,6 +36,7 @@ impl State {
             latches: RefCell::default(),
             tags: RefCell::default(),
             attempts: RefCell::default(),
+            ranges: RefCell::default(),
             kept: RefCell::default(),
         }
     }

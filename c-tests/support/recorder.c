@@ -294,6 +294,10 @@ static void give_answer(struct recorder *recorder, enum action action, const str
         break;
     }
     case ACTION_NEVER_ANSWER: break;
+    case ACTION_ANSWER_BECOME_DOWNLOAD:
+        nsurlsession_response_completion_call(call->completion,
+                                              NSURLSESSION_RESPONSE_BECOME_DOWNLOAD);
+        break;
     case ACTION_RELEASE_ANSWER_LATER: test_thread(drop_later, hold(call)); break;
     default: answer(call->kind, call->completion, call->request, true); break;
     }

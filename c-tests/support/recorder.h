@@ -66,6 +66,7 @@ enum action {
     ACTION_ANSWER_LATER,         /* retain; a thread allows or follows after the callback */
     ACTION_ANSWER_HELD,          /* retain; the test calls recorder_answer */
     ACTION_NEVER_ANSWER,         /* return without an answer and without a retain */
+    ACTION_ANSWER_BECOME_DOWNLOAD, /* CALLBACK_RESPONSE only */
     ACTION_RELEASE_ANSWER_LATER, /* retain; a thread releases it after the callback, unanswered */
 };
 

@@ -45,6 +45,11 @@ pub fn directory() -> &'static Path {
 
 /// An error with a file, as one of NSURLErrorDomain.
 pub fn failure(code: i64, what: &str, path: &Path, error: &io::Error) -> Failure {
+    // Some libraries put a path around the system's own error.
+    let below = error
+        .get_ref()
+        .and_then(|error| error.source()?.downcast_ref::<io::Error>());
+    let error = below.unwrap_or(error);
     let detail = format!("{what} “{}”: {error}", path.display());
     let failure = Failure::new(code).detail(detail);
     match error.raw_os_error() {
