@@ -45,11 +45,6 @@ pub fn directory() -> &'static Path {
 
 /// An error with a file, as one of NSURLErrorDomain.
 pub fn failure(code: i64, what: &str, path: &Path, error: &io::Error) -> Failure {
-    // Some libraries put a path around the system's own error.
-    let below = error
-        .get_ref()
-        .and_then(|error| error.source()?.downcast_ref::<io::Error>());
-    let error = below.unwrap_or(error);
     let detail = format!("{what} “{}”: {error}", path.display());
     let failure = Failure::new(code).detail(detail);
     match error.raw_os_error() {
@@ -105,7 +100,15 @@ impl PartialFile {
                 .prefix(PREFIX)
                 .suffix(UNCONFIRMED)
                 .rand_bytes(LETTERS)
-                .tempfile_in(directory)
+                .make_in(directory, |path| {
+                    let mut options = OpenOptions::new();
+                    options
+                        .read(true)
+                        .write(true)
+                        .create_new(true)
+                        .mode(0o600)
+                        .open(path)
+                })
                 .and_then(|file| Ok(file.keep()?));
             let (file, path) = made.map_err(|error| failed(&error))?;
             // Somebody who sweeps may have come between the making and the locking.
