@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 use crate::foundation::{
-    array, data, date_interval, dictionary, error, progress, queue, stream, string,
+    array, bound_pair, data, date_interval, dictionary, error, progress, queue, stream, string,
 };
 use crate::loading::{metrics, request, response};
 use crate::session::configuration;
@@ -45,7 +45,7 @@ handles! {
     nsurlsession_redirection_completion_t => completion::RedirectionCompletion;
     nsurlsession_body_stream_completion_t => completion::BodyStreamCompletion;
     nsurlsession_input_stream_t => stream::InputStream;
-    nsurlsession_output_stream_t => stream::OutputStream;
+    nsurlsession_output_stream_t => bound_pair::OutputStream;
     nsurlsession_progress_t => progress::Progress;
     nsurlsession_task_metrics_t => metrics::TaskMetrics;
     nsurlsession_transaction_metrics_t => metrics::TransactionMetrics;

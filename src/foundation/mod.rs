@@ -1,6 +1,7 @@
 //! Values, errors, queues and logs: what everything above stands on.
 
 pub mod array;
+pub mod bound_pair;
 pub mod data;
 pub mod date_interval;
 pub mod dictionary;

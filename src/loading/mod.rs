@@ -4,6 +4,8 @@ pub mod body;
 pub mod client;
 pub mod coding;
 pub mod curl_error;
+pub mod feed;
+pub mod file_body;
 pub mod http;
 pub mod metrics;
 pub mod redirect;
