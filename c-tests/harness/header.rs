@@ -22,11 +22,12 @@ const RUST_ONLY: [&str; 5] = ["# Safety", "# Panics", "[`", "```", "crate::"];
 
 /// The modules of `src/ffi` that the header begins with; the others follow in the order of their
 /// `mod` lines.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "object",
     "configuration",
     "session",
     "task",
+    "upload_task",
     "download_task",
     "request",
     "response",

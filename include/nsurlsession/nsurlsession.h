@@ -430,13 +430,78 @@ void nsurlsession_redirection_completion_call(
     const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
 
 /**
- * Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the first
- * call counts; later ones are logged. The task retains `stream`, which must not have been opened.
- * NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+ * Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the
+ * first call counts; later ones are logged. The task retains `stream`, which must not have been
+ * opened. NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
  */
 void nsurlsession_body_stream_completion_call(
     nsurlsession_body_stream_completion_t *NSURLSESSION_NULLABLE completion,
     nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
+
+/* ---- NSURLSessionUploadTask, and the methods of NSURLSession that make one ------------------- */
+
+/**
+ * -[NSURLSession uploadTaskWithRequest:fromFile:]. A suspended upload task that reports to the
+ * delegate as a data task does, and by did_send_body_data. Its body is the file that `file_url`
+ * names, a file: URL or an absolute path, instead of the request's own. The file is opened when the
+ * task is resumed and read as it is sent, never as a whole. The task fails with
+ * NSURLSESSION_ERROR_FILE_DOES_NOT_EXIST, NSURLSESSION_ERROR_FILE_IS_DIRECTORY or
+ * NSURLSESSION_ERROR_NO_PERMISSIONS_TO_READ_FILE when it cannot be opened, and with
+ * NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED when it is changed meanwhile. The method of the
+ * request must be one that has a body: GET fails with
+ * NSURLSESSION_ERROR_DATA_LENGTH_EXCEEDS_MAXIMUM. The request is copied. The caller releases the
+ * task. NULL for the session: NULL.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_file(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    const char *NSURLSESSION_NULLABLE file_url);
+
+/**
+ * -[NSURLSession uploadTaskWithRequest:fromData:]. As
+ * nsurlsession_upload_task_with_request_from_file, with a body from memory, which is retained and
+ * not copied. NULL for the data: an empty body.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_data(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE data);
+
+/**
+ * -[NSURLSession uploadTaskWithStreamedRequest:]. As
+ * nsurlsession_upload_task_with_request_from_file, with a body from the stream that the delegate's
+ * need_new_body_stream gives each time the body is to be sent. It is sent in chunks, or with the
+ * Content-Length that the request has. Without that method the task fails with
+ * NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_streamed_request(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
+
+/**
+ * -[NSURLSession uploadTaskWithRequest:fromFile:completionHandler:]. As
+ * nsurlsession_upload_task_with_request_from_file, but the answer's body is collected and `handler`
+ * called with it, exactly once, on the delegate queue, also when the task is cancelled. The
+ * delegate's methods for response, data and completion are not called. NULL for the handler: as
+ * without one. NULL for the session: NULL, and the handler is not called.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_file_completion_handler(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    const char *NSURLSESSION_NULLABLE file_url,
+    nsurlsession_data_task_completion_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
+
+/**
+ * -[NSURLSession uploadTaskWithRequest:fromData:completionHandler:]. As
+ * nsurlsession_upload_task_with_request_from_file_completion_handler, with a body from memory.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_data_completion_handler(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE data,
+    nsurlsession_data_task_completion_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
 
 /* ---- NSURLSessionDownloadTask, and the methods of NSURLSession that make one ----------------- */
 
@@ -643,18 +708,37 @@ void nsurlsession_request_add_value_for_http_header_field(
     nsurlsession_request_t *NSURLSESSION_NULLABLE request, const char *NSURLSESSION_NULLABLE value,
     const char *NSURLSESSION_NULLABLE field);
 
-/** -[NSURLRequest HTTPBody]. The body, retained: the caller releases it. None: NULL. */
+/**
+ * -[NSURLRequest HTTPBody]. The body, retained: the caller releases it. None, or a stream: NULL.
+ */
 nsurlsession_data_t *NSURLSESSION_NULLABLE nsurlsession_request_http_body(
     const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
 
 /**
- * -[NSMutableURLRequest setHTTPBody:]. Sets the body, which is retained and not copied; its length
- * is sent as Content-Length. A POST without Content-Type gets application/x-www-form-urlencoded.
- * NULL takes the body away.
+ * -[NSMutableURLRequest setHTTPBody:]. Sets the body, which is retained and not copied, instead of
+ * a body stream; its length is sent as Content-Length. A POST without Content-Type gets
+ * application/x-www-form-urlencoded. NULL takes the body away.
  */
 void nsurlsession_request_set_http_body(
     nsurlsession_request_t *NSURLSESSION_NULLABLE request,
     const nsurlsession_data_t *NSURLSESSION_NULLABLE body);
+
+/**
+ * -[NSURLRequest HTTPBodyStream]. The body's stream, retained: the caller releases it. None: NULL.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_request_http_body_stream(
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
+
+/**
+ * -[NSMutableURLRequest setHTTPBodyStream:]. Sets a stream that the body is read from, instead of a
+ * body; it is retained and must not have been opened. Copies of the request share it. The body is
+ * sent in chunks, or with the Content-Length that the request has. A stream is read once: when the
+ * body must be sent again, the delegate's need_new_body_stream is asked for another one. NULL takes
+ * the stream away.
+ */
+void nsurlsession_request_set_http_body_stream(
+    nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
 
 /* ---- NSURLResponse and NSHTTPURLResponse ----------------------------------------------------- */
 
@@ -738,11 +822,118 @@ const char *NSURLSESSION_NULLABLE nsurlsession_response_value_for_http_header_fi
 const char *NSURLSESSION_NULLABLE nsurlsession_response_localized_string_for_status_code(
     int64_t status_code);
 
+/* ---- NSStream, NSInputStream and NSOutputStream ---------------------------------------------- */
+
+/**
+ * -[NSStream open]. Opens an input or output stream; a stream opens once, and what cannot be opened
+ * has a status and an error that say so. A request's body must not be opened: the library does
+ * that. NULL, or what is no stream: nothing.
+ */
+void nsurlsession_io_stream_open(const void *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSStream close]. Closes an input or output stream for good. Of a bound pair, the reading end
+ * comes to its end when the other is closed and all is read; the writing end fails when the other
+ * is closed. The last release of a handle closes too. NULL, or what is no stream: nothing.
+ */
+void nsurlsession_io_stream_close(const void *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSStream streamStatus]. Where an input or output stream is in its life. NULL, or what is no
+ * stream: NSURLSESSION_STREAM_STATUS_NOT_OPEN.
+ */
+nsurlsession_stream_status_t nsurlsession_io_stream_stream_status(
+    const void *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSStream streamError]. Why an input or output stream failed, or NULL. The caller releases it.
+ */
+nsurlsession_error_t *NSURLSESSION_NULLABLE nsurlsession_io_stream_stream_error(
+    const void *NSURLSESSION_NULLABLE stream);
+
+/**
+ * +[NSStream getBoundStreamsWithBufferSize:inputStream:outputStream:]. Makes two streams: what is
+ * written to `*output_stream` is read from `*input_stream`. At most `buffer_size` bytes wait
+ * between them (0 counts as 1): whoever writes more waits. The caller releases both. NULL for
+ * either pointer: nothing is made.
+ */
+void nsurlsession_io_stream_get_bound_streams_with_buffer_size_input_stream_output_stream(
+    size_t buffer_size,
+    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE *NSURLSESSION_NULLABLE input_stream,
+    nsurlsession_output_stream_t *NSURLSESSION_NULLABLE *NSURLSESSION_NULLABLE output_stream);
+
+/**
+ * +[NSInputStream inputStreamWithData:]. A stream of these bytes. The caller releases it. NULL:
+ * NULL.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_data(
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE data);
+
+/**
+ * +[NSInputStream inputStreamWithFileAtPath:]. A stream of a file's bytes; the file is opened with
+ * the stream. The caller releases it. NULL, or what is not UTF-8: NULL.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_file_at_path(
+    const char *NSURLSESSION_NULLABLE path);
+
+/**
+ * +[NSInputStream inputStreamWithURL:]. As nsurlsession_input_stream_with_file_at_path, for a file:
+ * URL. NULL for another URL.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_url(
+    const char *NSURLSESSION_NULLABLE url);
+
+/**
+ * A stream whose bytes come from a source of the caller's, a body that is made while it is sent for
+ * instance. The struct is copied. The source is used by one thread at a time, on threads of the
+ * library's when the stream is a request's body; it may block there, but a source that returns
+ * NSURLSESSION_STREAM_READ_NOT_NOW and signals later blocks nothing. The context is released
+ * exactly once, with the stream. The caller releases the stream. NULL, or a source without `read`:
+ * NULL, and the context is released.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_source(
+    const nsurlsession_input_stream_source_t *NSURLSESSION_NULLABLE source);
+
+/**
+ * Says that a source that returned NSURLSESSION_STREAM_READ_NOT_NOW has bytes now, or has come to
+ * its end. Any thread may call this, at any time. NULL: nothing.
+ */
+void nsurlsession_input_stream_signal(nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSInputStream read:maxLength:]. Reads up to `max_length` bytes into `buffer` and returns how
+ * many; 0 at the end; -1 when the stream is not open or failed. Waits while there are none. NULL
+ * for the stream or the buffer: -1. A `max_length` of 0: 0.
+ */
+int64_t nsurlsession_input_stream_read_max_length(
+    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream,
+    uint8_t *NSURLSESSION_NULLABLE buffer, size_t max_length);
+
+/**
+ * -[NSInputStream hasBytesAvailable]. Whether a read would not have to wait, as far as that can be
+ * told. NULL: false.
+ */
+bool nsurlsession_input_stream_has_bytes_available(
+    const nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSOutputStream write:maxLength:]. Writes up to `max_length` of the bytes and returns how many;
+ * -1 when the stream is not open, or nobody reads any more. Waits while there is no room. NULL for
+ * the stream or the bytes: -1. A `max_length` of 0: 0.
+ */
+int64_t nsurlsession_output_stream_write_max_length(
+    nsurlsession_output_stream_t *NSURLSESSION_NULLABLE stream,
+    const uint8_t *NSURLSESSION_NULLABLE bytes, size_t max_length);
+
+/** -[NSOutputStream hasSpaceAvailable]. Whether a write would not have to wait. NULL: false. */
+bool nsurlsession_output_stream_has_space_available(
+    const nsurlsession_output_stream_t *NSURLSESSION_NULLABLE stream);
+
 /* ---- NSURL, as far as a C string needs help -------------------------------------------------- */
 
 /**
- * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what open(2)
- * takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
+ * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what
+ * open(2) takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
  */
 nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_url_path(
     const char *NSURLSESSION_NULLABLE url);

@@ -165,6 +165,24 @@ typedef NSURLSESSION_ENUM(nsurlsession_response_disposition_t) {
     NSURLSESSION_RESPONSE_BECOME_STREAM = 3
 };
 
+/* NSStreamStatus. */
+typedef NSURLSESSION_ENUM(nsurlsession_stream_status_t) {
+    NSURLSESSION_STREAM_STATUS_NOT_OPEN = 0,
+    NSURLSESSION_STREAM_STATUS_OPENING = 1,
+    NSURLSESSION_STREAM_STATUS_OPEN = 2,
+    NSURLSESSION_STREAM_STATUS_READING = 3,
+    NSURLSESSION_STREAM_STATUS_WRITING = 4,
+    /* All was read. */
+    NSURLSESSION_STREAM_STATUS_AT_END = 5,
+    NSURLSESSION_STREAM_STATUS_CLOSED = 6,
+    /* nsurlsession_io_stream_stream_error says why. */
+    NSURLSESSION_STREAM_STATUS_ERROR = 7
+};
+
+/* What a source's `read` returns instead of a number of bytes. */
+#define NSURLSESSION_STREAM_READ_ERROR ((int64_t)-1)
+#define NSURLSESSION_STREAM_READ_NOT_NOW ((int64_t)-2)
+
 /* Levels of log records, most severe first. */
 typedef NSURLSESSION_ENUM(nsurlsession_log_level_t) {
     NSURLSESSION_LOG_LEVEL_ERROR = 1,
@@ -562,6 +580,27 @@ typedef struct nsurlsession_delegate_t {
     const nsurlsession_data_delegate_t *NSURLSESSION_NULLABLE data;
     const nsurlsession_download_delegate_t *NSURLSESSION_NULLABLE download;
 } nsurlsession_delegate_t;
+
+/* ---- Streams ------------------------------------------------------------------------------ */
+
+/* Where a stream of nsurlsession_input_stream_with_source has its bytes from. */
+typedef struct nsurlsession_input_stream_source_t {
+    size_t struct_size;
+    void *NSURLSESSION_NULLABLE context;
+    /* Called exactly once with the context, when the stream is freed. */
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release;
+    /*
+     * Puts up to `max_length` bytes, which is not 0, into `buffer` and returns how many. 0: the end.
+     * NSURLSESSION_STREAM_READ_ERROR: the source failed. NSURLSESSION_STREAM_READ_NOT_NOW: there is
+     * nothing now; nsurlsession_input_stream_signal says when there is.
+     */
+    int64_t (*NSURLSESSION_NULLABLE read)(void *NSURLSESSION_NULLABLE context,
+                                          uint8_t *NSURLSESSION_NONNULL buffer, size_t max_length);
+    /* Called once before the first read; false: the stream fails. May be NULL. */
+    bool (*NSURLSESSION_NULLABLE open)(void *NSURLSESSION_NULLABLE context);
+    /* Called once when nothing more is read. May be NULL. */
+    void (*NSURLSESSION_NULLABLE close)(void *NSURLSESSION_NULLABLE context);
+} nsurlsession_input_stream_source_t;
 
 /* ---- Executors ---------------------------------------------------------------------------- */
 

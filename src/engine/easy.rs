@@ -34,6 +34,8 @@ pub enum Supply {
     Bytes(usize),
     /// Nothing for now: asked again once sending is no longer paused.
     Pause,
+    /// The transfer is to fail.
+    Abort,
 }
 
 /// Receives what libcurl reads and gives what it sends. Called on the loop thread, while libcurl
@@ -589,6 +591,7 @@ extern "C" fn read_callback<T: Transfer>(
         match transfer.read(buffer) {
             Supply::Bytes(count) => count.min(length),
             Supply::Pause => curl::READ_PAUSE,
+            Supply::Abort => curl::READ_ABORT,
         }
     })
 }

@@ -9,12 +9,14 @@ use super::delegate::{
 };
 use super::library::nsurlsession_version;
 use super::queue::nsurlsession_executor_t;
+use super::stream::nsurlsession_input_stream_source_t;
 use super::types::{
-    nsurlsession_log_level_t, nsurlsession_response_disposition_t, nsurlsession_task_kind_t,
-    nsurlsession_task_state_t,
+    nsurlsession_log_level_t, nsurlsession_response_disposition_t, nsurlsession_stream_status_t,
+    nsurlsession_task_kind_t, nsurlsession_task_state_t,
 };
 use crate::foundation::error;
 use crate::foundation::error_code;
+use crate::foundation::stream::StreamStatus;
 use crate::task::TaskState;
 
 /// A C source file that compiles if and only if the header says what this library does.
@@ -49,6 +51,9 @@ pub fn assertions() -> String {
         struct_size, did_finish_downloading_to_url, did_write_data, did_resume_at_offset);
     layout!(nsurlsession_delegate_t: struct_size, context, release, session, task, data, download);
     layout!(nsurlsession_executor_t: struct_size, context, release, execute);
+    layout!(nsurlsession_input_stream_source_t:
+        struct_size, context, release, read, open, close);
+    layout!(nsurlsession_stream_status_t:);
     layout!(nsurlsession_task_state_t:);
     layout!(nsurlsession_task_kind_t:);
     layout!(nsurlsession_response_disposition_t:);
@@ -87,6 +92,16 @@ pub fn assertions() -> String {
         ("RESPONSE_ALLOW", 1),
         ("RESPONSE_BECOME_DOWNLOAD", 2),
         ("RESPONSE_BECOME_STREAM", 3),
+        ("STREAM_STATUS_NOT_OPEN", StreamStatus::NotOpen as i64),
+        ("STREAM_STATUS_OPENING", StreamStatus::Opening as i64),
+        ("STREAM_STATUS_OPEN", StreamStatus::Open as i64),
+        ("STREAM_STATUS_READING", StreamStatus::Reading as i64),
+        ("STREAM_STATUS_WRITING", StreamStatus::Writing as i64),
+        ("STREAM_STATUS_AT_END", StreamStatus::AtEnd as i64),
+        ("STREAM_STATUS_CLOSED", StreamStatus::Closed as i64),
+        ("STREAM_STATUS_ERROR", StreamStatus::Error as i64),
+        ("STREAM_READ_ERROR", -1),
+        ("STREAM_READ_NOT_NOW", super::stream::NOT_NOW),
         ("LOG_LEVEL_ERROR", 1),
         ("LOG_LEVEL_WARN", 2),
         ("LOG_LEVEL_INFO", 3),

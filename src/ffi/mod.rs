@@ -32,4 +32,5 @@ pub mod stream;
 pub mod string;
 pub mod task;
 pub mod types;
+pub mod upload_task;
 pub mod url;

@@ -7,10 +7,11 @@ use super::guard::{guarded, misuse};
 use super::object::{borrowed, handed_out, handed_out_option};
 use super::string::{bytes, owned_text, text};
 use super::types::{
-    nsurlsession_data_t, nsurlsession_dictionary_t, nsurlsession_request_t, nsurlsession_string_t,
+    nsurlsession_data_t, nsurlsession_dictionary_t, nsurlsession_input_stream_t,
+    nsurlsession_request_t, nsurlsession_string_t,
 };
 use crate::foundation::headers::{HeaderFields, Refused};
-use crate::loading::request::{CachePolicy, Request, RequestUrl, RequestValue};
+use crate::loading::request::{CachePolicy, Request, RequestBody, RequestUrl, RequestValue};
 use crate::session::configuration::is_timeout;
 
 /// A URL of the caller's. Bytes that are not UTF-8 are no URL, but are shown in errors.
@@ -303,20 +304,32 @@ pub unsafe extern "C" fn nsurlsession_request_add_value_for_http_header_field(
     });
 }
 
-/// -[NSURLRequest HTTPBody]. The body, retained: the caller releases it. None: NULL.
+/// -[NSURLRequest HTTPBody]. The body, retained: the caller releases it. None, or a stream: NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_request_http_body(
     request: *const nsurlsession_request_t,
 ) -> *mut nsurlsession_data_t {
     const NAME: &str = "nsurlsession_request_http_body";
     guarded(NAME, std::ptr::null_mut(), || {
-        handed_out_option(borrowed(request, NAME).and_then(|request| request.value().body.clone()))
+        let body = borrowed(request, NAME).and_then(|request| request.value().body.clone());
+        handed_out_option(match body {
+            Some(RequestBody::Data(data)) => Some(data),
+            _ => None,
+        })
     })
 }
 
-/// -[NSMutableURLRequest setHTTPBody:]. Sets the body, which is retained and not copied; its length
-/// is sent as Content-Length. A POST without Content-Type gets application/x-www-form-urlencoded.
-/// NULL takes the body away.
+/// Sets the body; `None` takes it away.
+fn set_body(request: *mut nsurlsession_request_t, name: &str, body: Option<RequestBody>) {
+    // The body before may run the program's code as it goes: after the change.
+    drop(change(request, name, |value| {
+        std::mem::replace(&mut value.body, body)
+    }));
+}
+
+/// -[NSMutableURLRequest setHTTPBody:]. Sets the body, which is retained and not copied, instead of
+/// a body stream; its length is sent as Content-Length. A POST without Content-Type gets
+/// application/x-www-form-urlencoded. NULL takes the body away.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_request_set_http_body(
     request: *mut nsurlsession_request_t,
@@ -326,10 +339,41 @@ pub unsafe extern "C" fn nsurlsession_request_set_http_body(
     guarded(NAME, (), || {
         let data = borrowed(body, NAME);
         if data.is_some() || body.is_null() {
-            // The body before may run the program's code as it goes: after the change.
-            drop(change(request, NAME, |value| {
-                std::mem::replace(&mut value.body, data)
-            }));
+            set_body(request, NAME, data.map(RequestBody::Data));
+        }
+    });
+}
+
+/// -[NSURLRequest HTTPBodyStream]. The body's stream, retained: the caller releases it. None: NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_request_http_body_stream(
+    request: *const nsurlsession_request_t,
+) -> *mut nsurlsession_input_stream_t {
+    const NAME: &str = "nsurlsession_request_http_body_stream";
+    guarded(NAME, std::ptr::null_mut(), || {
+        let body = borrowed(request, NAME).and_then(|request| request.value().body.clone());
+        handed_out_option(match body {
+            Some(RequestBody::Stream(stream)) => Some(stream),
+            _ => None,
+        })
+    })
+}
+
+/// -[NSMutableURLRequest setHTTPBodyStream:]. Sets a stream that the body is read from, instead of a
+/// body; it is retained and must not have been opened. Copies of the request share it. The body is
+/// sent in chunks, or with the Content-Length that the request has. A stream is read once: when the
+/// body must be sent again, the delegate's need_new_body_stream is asked for another one. NULL takes
+/// the stream away.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_request_set_http_body_stream(
+    request: *mut nsurlsession_request_t,
+    stream: *mut nsurlsession_input_stream_t,
+) {
+    const NAME: &str = "nsurlsession_request_set_http_body_stream";
+    guarded(NAME, (), || {
+        let body = borrowed(stream, NAME);
+        if body.is_some() || stream.is_null() {
+            set_body(request, NAME, body.map(RequestBody::Stream));
         }
     });
 }

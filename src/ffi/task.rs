@@ -296,9 +296,9 @@ pub unsafe extern "C" fn nsurlsession_redirection_completion_call(
     });
 }
 
-/// Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the first
-/// call counts; later ones are logged. The task retains `stream`, which must not have been opened.
-/// NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+/// Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the
+/// first call counts; later ones are logged. The task retains `stream`, which must not have been
+/// opened. NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_body_stream_completion_call(
     completion: *mut nsurlsession_body_stream_completion_t,

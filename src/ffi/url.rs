@@ -8,8 +8,8 @@ use super::guard::guarded;
 use super::string::{owned_text, text};
 use super::types::nsurlsession_string_t;
 
-/// -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what open(2)
-/// takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
+/// -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what
+/// open(2) takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_url_path(url: *const c_char) -> *mut nsurlsession_string_t {
     const NAME: &str = "nsurlsession_url_path";

@@ -12,6 +12,7 @@ use super::response::Response;
 use crate::foundation::error::Failure;
 use crate::foundation::headers::HeaderFields;
 use crate::foundation::queue::{Operation, Queue};
+use crate::foundation::stream::InputStream;
 use crate::foundation::sync::Lock;
 
 /// Whether a redirect is followed at once.
@@ -36,6 +37,10 @@ pub trait LoadClient: Send + Sync {
     fn following(&self, request: &Arc<RequestValue>) -> Arc<RequestValue>;
     /// Another request to make instead of taking this response, whose body is then not wanted.
     fn next_request(&self, response: &Arc<Response>) -> Option<Arc<RequestValue>>;
+    /// The request's body is to be sent and has to be had from the program. The answer comes by
+    /// `LoadControl::answer_body`. `None`: there is nobody to ask. Otherwise whether `operation` is to
+    /// be posted.
+    fn needs_body(&self) -> Option<bool>;
     #[must_use]
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool;
     /// Bytes wait in the pipe where none did.
@@ -104,6 +109,11 @@ pub const REDIRECT: u32 = 8;
 /// What was asked about the response was answered.
 pub const ANSWERED: u32 = 16;
 
+/// More of the request's body can be sent.
+pub const FED: u32 = 32;
+/// The question for a body was answered.
+pub const BODY: u32 = 64;
+
 /// Something has no place on the loop.
 pub const NO_SLOT: usize = usize::MAX;
 
@@ -116,6 +126,7 @@ pub struct LoadControl {
     /// Where the load is on the loop.
     pub slot: AtomicUsize,
     redirect: Mutex<Option<Option<Arc<RequestValue>>>>,
+    body: Mutex<Option<Option<Arc<InputStream>>>>,
 }
 
 impl Default for LoadControl {
@@ -127,6 +138,7 @@ impl Default for LoadControl {
             asking: AtomicBool::new(false),
             slot: AtomicUsize::new(NO_SLOT),
             redirect: Mutex::new(None),
+            body: Mutex::new(None),
         }
     }
 }
@@ -163,6 +175,15 @@ impl LoadControl {
     /// redirect's own response.
     pub fn answer_redirect(&self, request: Option<Arc<RequestValue>>) {
         *self.redirect.locked() = Some(request);
+    }
+
+    /// Leaves the answer to the question for a body: a stream, or none.
+    pub fn answer_body(&self, stream: Option<Arc<InputStream>>) {
+        *self.body.locked() = Some(stream);
+    }
+
+    pub fn take_body(&self) -> Option<Option<Arc<InputStream>>> {
+        self.body.locked().take()
     }
 
     pub fn take_redirect(&self) -> Option<Option<Arc<RequestValue>>> {

@@ -4,10 +4,12 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use url::Url;
 
+use super::file_body::FileBody;
 use crate::engine::easy::Address;
 use crate::foundation::data::Data;
 use crate::foundation::headers::{HeaderFields, is_token};
 use crate::foundation::object::{Class, Header, Object, begins_with_header, downcast, hash_of};
+use crate::foundation::stream::InputStream;
 use crate::foundation::sync::SharedLock;
 
 /// `NSURLRequestCachePolicy`, as far as there is something to do without a cache.
@@ -103,13 +105,45 @@ impl From<Url> for RequestUrl {
     }
 }
 
+/// A request's body.
+#[derive(Clone)]
+pub enum RequestBody {
+    Data(Arc<Data>),
+    /// Its bytes come once.
+    Stream(Arc<InputStream>),
+    File(Arc<FileBody>),
+    /// Whoever loads the request is asked for a stream each time the body is to be sent.
+    Asked,
+}
+
+impl RequestBody {
+    /// How many bytes there are, where that is known beforehand.
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            RequestBody::Data(data) => Some(data.bytes().len() as u64),
+            RequestBody::File(file) => Some(file.length()),
+            RequestBody::Stream(_) | RequestBody::Asked => None,
+        }
+    }
+
+    fn equals(&self, other: &RequestBody) -> bool {
+        match (self, other) {
+            (RequestBody::Data(a), RequestBody::Data(b)) => a.bytes() == b.bytes(),
+            (RequestBody::Stream(a), RequestBody::Stream(b)) => Arc::ptr_eq(a, b),
+            (RequestBody::File(a), RequestBody::File(b)) => Arc::ptr_eq(a, b),
+            (RequestBody::Asked, RequestBody::Asked) => true,
+            _ => false,
+        }
+    }
+}
+
 /// A request at one moment.
 #[derive(Clone, Default)]
 pub struct RequestValue {
     pub url: Option<RequestUrl>,
     method: Option<String>,
     pub headers: HeaderFields,
-    pub body: Option<Arc<Data>>,
+    pub body: Option<RequestBody>,
     /// Set by hand; otherwise the configuration's counts.
     pub timeout: Option<f64>,
     pub cache_policy: CachePolicy,
@@ -144,11 +178,16 @@ impl RequestValue {
         self.url.as_ref().map_or("", |url| url.text())
     }
 
-    /// How many body bytes there are to send.
+    /// How many body bytes there are to send; -1 when that is not known.
     pub fn body_length(&self) -> i64 {
-        self.body.as_ref().map_or(0, |body| {
-            i64::try_from(body.bytes().len()).unwrap_or(i64::MAX)
-        })
+        let Some(body) = &self.body else { return 0 };
+        let length = body.length().or_else(|| self.announced_length());
+        length.map_or(-1, |length| i64::try_from(length).unwrap_or(i64::MAX))
+    }
+
+    /// The length that the program says the body has.
+    pub fn announced_length(&self) -> Option<u64> {
+        self.headers.get("Content-Length")?.parse().ok()
     }
 }
 
@@ -196,7 +235,10 @@ impl Object for Request {
             text.push_str(&format!(", {{{}}}", fields.join("; ")));
         }
         if let Some(body) = &value.body {
-            text.push_str(&format!(", {} body bytes", body.bytes().len()));
+            match body.length() {
+                Some(length) => text.push_str(&format!(", {length} body bytes")),
+                None => text.push_str(", a body from a stream"),
+            }
         }
         text.push('>');
         text
@@ -205,15 +247,16 @@ impl Object for Request {
     fn equals(&self, other: &dyn Object) -> bool {
         downcast::<Request>(other).is_some_and(|other| {
             let (a, b) = (self.value(), other.value());
-            let bytes =
-                |value: &RequestValue| value.body.as_ref().map(|body| body.bytes().to_vec());
             a.url_text() == b.url_text()
                 && a.url.is_some() == b.url.is_some()
                 && a.method() == b.method()
                 && a.headers == b.headers
                 && a.cache_policy == b.cache_policy
                 && a.timeout == b.timeout
-                && bytes(&a) == bytes(&b)
+                && match (&a.body, &b.body) {
+                    (Some(a), Some(b)) => a.equals(b),
+                    (a, b) => a.is_none() && b.is_none(),
+                }
         })
     }
 

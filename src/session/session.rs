@@ -180,6 +180,7 @@ impl Session {
             request: Arc::new(request),
             handler,
             origin,
+            file: None,
         })
     }
 

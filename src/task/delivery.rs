@@ -27,6 +27,10 @@ const EVENTS_A_TURN: usize = 4;
 pub enum Event {
     Redirect(Arc<Response>, Arc<RequestValue>),
     Response(Arc<Response>),
+    /// More of the request's body was sent.
+    Sent,
+    /// The request's body has to be had from the program.
+    NeedBody,
     /// Body bytes wait in the pipe.
     Data,
     /// The task is to go on as a download.
@@ -144,6 +148,8 @@ impl Operation for Task {
                 }
                 Some(Event::Response(response)) => self.deliver_response(&response),
                 Some(Event::Data) => self.deliver_data(),
+                Some(Event::Sent) => self.deliver_sent(),
+                Some(Event::NeedBody) => self.deliver_need_of_body(),
                 Some(Event::BecomeDownload) => self.deliver_conversion(),
                 Some(Event::Written) => self.deliver_written(),
                 Some(Event::ResumedAt(offset)) => self.deliver_resumed(offset),
@@ -161,7 +167,7 @@ impl Operation for Task {
 }
 
 impl Task {
-    fn block(&self) {
+    pub(super) fn block(&self) {
         self.state.locked().mailbox.blocked = true;
     }
 

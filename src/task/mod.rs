@@ -9,6 +9,7 @@ mod kind;
 mod state;
 #[allow(clippy::module_inception)]
 mod task;
+mod upload;
 
 pub use download::{Origin, ResumeDataHandler};
 pub use kind::{TaskHandler, TaskKind};

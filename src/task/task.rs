@@ -1,5 +1,6 @@
 //! NSURLSessionTask: what the program sees of it, and what a loader tells it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use super::delivery::{Event, Mailbox};
 use super::download::{Download, Origin};
 use super::kind::{TaskHandler, TaskKind};
 use super::state::{Effect, Machine, TaskState};
+use super::upload::Upload;
 use crate::foundation::error::{Error, Failure};
 use crate::foundation::error_code;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
@@ -16,7 +18,7 @@ use crate::foundation::stream::InputStream;
 use crate::foundation::sync::Lock;
 use crate::loading::body::BodyReader;
 use crate::loading::client::{
-    ANSWERED, DRAINED, Finished, LoadClient, LoadControl, LoadStart, NO_SLOT, REDIRECT,
+    ANSWERED, BODY, DRAINED, Finished, LoadClient, LoadControl, LoadStart, NO_SLOT, REDIRECT,
     Redirecting, SUSPENSION,
 };
 use crate::loading::coding::Decoder;
@@ -33,6 +35,8 @@ pub struct TaskStart {
     pub handler: Option<TaskHandler>,
     /// What a download goes on from.
     pub origin: Origin,
+    /// The file that an upload sends.
+    pub file: Option<PathBuf>,
 }
 
 /// What changes in a task's life.
@@ -71,9 +75,13 @@ pub struct Task {
     pub(super) reader: Mutex<Option<BodyReader>>,
     /// The file of a download.
     pub(super) download: Option<Download>,
+    /// The file of an upload.
+    pub(super) upload: Option<Upload>,
     /// The task that this one has become.
     pub(super) successor: OnceLock<Arc<Task>>,
     sent: AtomicI64,
+    /// What the delegate was told was sent.
+    pub(super) told_sent: AtomicI64,
     pub(super) received: AtomicI64,
     expected_to_receive: AtomicI64,
 }
@@ -93,6 +101,7 @@ impl Task {
             request,
             handler,
             origin,
+            file,
         } = start;
         Arc::new_cyclic(|this| Task {
             header: Header::new(Class::Task),
@@ -119,8 +128,10 @@ impl Task {
             original: request,
             reader: Mutex::new(None),
             download: (kind == TaskKind::Download).then(|| Download::new(origin)),
+            upload: file.map(Upload::new),
             successor: OnceLock::new(),
             sent: AtomicI64::new(0),
+            told_sent: AtomicI64::new(0),
             received: AtomicI64::new(0),
             expected_to_receive: AtomicI64::new(0),
         })
@@ -217,7 +228,10 @@ impl Task {
     }
 
     pub fn count_of_bytes_expected_to_send(&self) -> i64 {
-        self.current_request().body_length()
+        match &self.upload {
+            Some(upload) if !self.state.locked().machine.was_started() => upload.length(),
+            _ => self.current_request().body_length(),
+        }
     }
 
     pub fn count_of_bytes_expected_to_receive(&self) -> i64 {
@@ -295,13 +309,14 @@ impl Task {
             let reason = "The session was invalidated before this task was made.";
             return self.fail(Failure::new(error_code::CANCELLED).detail(reason));
         }
-        if !self.start_download() {
+        if !self.start_download() && !self.start_upload() {
             self.launch(Arc::clone(&self.original));
         }
     }
 
     /// Begins to load.
     pub(super) fn launch(self: &Arc<Self>, request: Arc<RequestValue>) {
+        self.state.locked().current = Arc::clone(&request);
         let configuration = self.session.configuration();
         let resource_timeout = duration(configuration.timeout_for_resource);
         self.session.note_loading();
@@ -419,7 +434,9 @@ impl Task {
         self.unblock();
     }
 
-    pub(super) fn answer_body_stream(self: &Arc<Self>, _stream: Option<Arc<InputStream>>) {
+    pub(super) fn answer_body_stream(self: &Arc<Self>, stream: Option<Arc<InputStream>>) {
+        self.control.answer_body(stream);
+        http::signal(&self.control, BODY);
         self.unblock();
     }
 
@@ -458,6 +475,7 @@ impl LoadClient for Task {
 
     fn following(&self, request: &Arc<RequestValue>) -> Arc<RequestValue> {
         self.sent.store(0, Ordering::Relaxed);
+        self.told_sent.store(0, Ordering::Relaxed);
         std::mem::replace(&mut self.state.locked().current, Arc::clone(request))
     }
 
@@ -502,8 +520,21 @@ impl LoadClient for Task {
     }
 
     fn sent(&self, total: u64) {
-        self.sent
-            .store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
+        let total = i64::try_from(total).unwrap_or(i64::MAX);
+        if total < self.sent.swap(total, Ordering::Relaxed) {
+            // It is being sent again.
+            self.told_sent.store(0, Ordering::Relaxed);
+        }
+        if self.asks_for(Method::DidSendBodyData)
+            && let Some(task) = self.this.upgrade()
+        {
+            let post = task.state.locked().push_merged(Event::Sent);
+            task.post_if(post);
+        }
+    }
+
+    fn needs_body(&self) -> Option<bool> {
+        self.ask_for_body()
     }
 
     fn finished(&self, result: Result<Vec<u8>, Failure>, spent: http::Spent) -> Finished {

@@ -11,6 +11,7 @@ use crate::foundation::error::{CURL_DOMAIN, Failure};
 use crate::foundation::error_code;
 use crate::loading::client::{LoadClient, LoadControl};
 use crate::loading::coding::{CodingError, Decoder};
+use crate::loading::feed::{Feed, Taken};
 use crate::loading::request::RequestValue;
 use crate::loading::response::{Blank, Head, Response};
 
@@ -43,6 +44,13 @@ enum Sink {
     Whole(Vec<u8>),
 }
 
+/// Where the request's body comes from.
+pub enum Body {
+    None,
+    Data(Arc<Data>),
+    Feed(Feed),
+}
+
 /// What the exchange is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -64,8 +72,12 @@ pub struct Exchange {
     phase: Phase,
     sink: Sink,
     received: usize,
-    body: Option<Arc<Data>>,
-    sent: usize,
+    body: Body,
+    sent: u64,
+    /// The body's stream has nothing to send now.
+    pub hungry: bool,
+    /// The body is to be sent again, and its stream cannot do that.
+    pub wants_new_body: bool,
     /// The body may be sent twice without doing its work twice.
     repeatable: bool,
     /// When something moved last.
@@ -99,7 +111,7 @@ pub struct Start<'a> {
     pub control: Arc<LoadControl>,
     pub url: &'a str,
     pub collect: bool,
-    pub body: Option<Arc<Data>>,
+    pub body: Body,
     pub repeatable: bool,
 }
 
@@ -121,6 +133,8 @@ impl Exchange {
             received: 0,
             body: start.body,
             sent: 0,
+            hungry: false,
+            wants_new_body: false,
             repeatable: start.repeatable,
             activity: Instant::now(),
             paused: (false, false),
@@ -229,7 +243,7 @@ impl Exchange {
 
     /// Whether there is a request's body on its way of which nobody knows where it is.
     pub fn is_sending(&self) -> bool {
-        self.body.is_some() && !self.responded
+        !matches!(self.body, Body::None) && !self.responded
     }
 
     /// Whether libcurl should be reading now.
@@ -320,26 +334,51 @@ impl Transfer for Exchange {
             self.paused.1 = true;
             return Supply::Pause;
         }
-        let Some(body) = &self.body else {
-            return Supply::Bytes(0);
+        let count = match &self.body {
+            Body::None => 0,
+            Body::Data(data) => {
+                let sent = usize::try_from(self.sent).unwrap_or(usize::MAX);
+                let left = data.bytes().get(sent..).unwrap_or_default();
+                let count = left.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&left[..count]);
+                count
+            }
+            Body::Feed(feed) => match feed.take(buffer) {
+                Taken::Bytes(count) => count,
+                Taken::End => 0,
+                Taken::Wait => {
+                    self.hungry = true;
+                    self.paused.1 = true;
+                    return Supply::Pause;
+                }
+                Taken::Failed(failure) => {
+                    self.failure = Some(failure);
+                    return Supply::Abort;
+                }
+            },
         };
-        let left = &body.bytes()[self.sent..];
-        let count = left.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&left[..count]);
-        self.sent += count;
-        self.client.sent(self.sent as u64);
+        if count > 0 {
+            self.sent += count as u64;
+            self.client.sent(self.sent);
+        }
         Supply::Bytes(count)
     }
 
     fn rewind(&mut self, offset: u64) -> bool {
-        let length = self.body.as_ref().map_or(0, |body| body.bytes().len());
-        match usize::try_from(offset) {
-            Ok(offset) if offset <= length && self.repeatable => {
-                self.sent = offset;
-                self.client.sent(self.sent as u64);
-                true
-            }
-            _ => false,
+        if !self.repeatable {
+            return false;
         }
+        let rewound = match &self.body {
+            Body::None => offset == 0,
+            Body::Data(data) => offset <= data.bytes().len() as u64,
+            Body::Feed(feed) => offset == self.sent || feed.rewind(offset),
+        };
+        if rewound {
+            self.sent = offset;
+            self.client.sent(self.sent);
+        } else {
+            self.wants_new_body = true;
+        }
+        rewound
     }
 }

@@ -154,16 +154,16 @@ fn method(easy: &Easy<Exchange>, request: &RequestValue) {
         return easy.set_long(curl_sys::CURLOPT_NOBODY, 1);
     }
     if let Some(body) = &request.body {
-        let length = body.bytes().len();
+        let length = body.length().or_else(|| request.announced_length());
+        let length = length.map_or(-1, |length| i64::try_from(length).unwrap_or(i64::MAX));
         easy.set_long(curl_sys::CURLOPT_UPLOAD, 1);
         easy.set_string(curl_sys::CURLOPT_CUSTOMREQUEST, &custom());
-        easy.set_offset(
-            curl_sys::CURLOPT_INFILESIZE_LARGE,
-            i64::try_from(length).unwrap_or(i64::MAX),
-        );
+        easy.set_offset(curl_sys::CURLOPT_INFILESIZE_LARGE, length);
         easy.enable_reading();
-        if length > 64 * 1024 {
-            let size = c_long::try_from(length)
+        if !(0..=64 * 1024).contains(&length) {
+            // Of what is not known to be long, little is taken at a time.
+            let expected = if length < 0 { 64 * 1024 } else { length };
+            let size = c_long::try_from(expected)
                 .unwrap_or(c_long::MAX)
                 .min(SEND_BUFFER);
             easy.set_long(curl_sys::CURLOPT_UPLOAD_BUFFERSIZE, size);

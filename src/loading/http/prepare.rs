@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::exchange::{self, Exchange};
-use super::options;
+use super::exchange::{self, Body, Exchange};
+use super::{options, remote};
 use crate::engine::easy::Easy;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
 use crate::foundation::headers::HeaderFields;
-use crate::loading::client::LoadStart;
-use crate::loading::request::RequestValue;
+use crate::foundation::stream::InputStream;
+use crate::loading::client::{FED, LoadStart};
+use crate::loading::feed::{Feed, Origin};
+use crate::loading::request::{RequestBody, RequestValue};
 
 /// The URL, if it is one that this loader loads.
 pub fn usable_url(request: &RequestValue) -> Result<&Url, Failure> {
@@ -30,16 +32,42 @@ pub fn usable_url(request: &RequestValue) -> Result<&Url, Failure> {
     Ok(parsed)
 }
 
+/// The request's body, on its way if it has to be read from somewhere.
+fn body(
+    start: &LoadStart,
+    request: &RequestValue,
+    supplied: Option<Arc<InputStream>>,
+) -> Option<Body> {
+    let origin = match (&request.body, supplied) {
+        (None, _) => return Some(Body::None),
+        (Some(RequestBody::Data(data)), _) => return Some(Body::Data(Arc::clone(data))),
+        (Some(RequestBody::File(file)), _) => Origin::File(Arc::clone(file)),
+        (Some(RequestBody::Stream(_) | RequestBody::Asked), Some(stream)) => Origin::Stream(stream),
+        (Some(RequestBody::Stream(stream)), None) => Origin::Stream(Arc::clone(stream)),
+        (Some(RequestBody::Asked), None) => return None,
+    };
+    let control = Arc::clone(&start.control);
+    let notify = Box::new(move || remote::signal(&control, FED));
+    Some(Body::Feed(Feed::new(origin, 0, notify)))
+}
+
 /// Makes a handle ready for a request. Any thread may do that; what is wrong with the request is
 /// said on the loop.
-pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Option<Easy<Exchange>> {
+///
+/// `stream` is for a body that has to be asked for, or that was sent before.
+pub fn prepare(
+    start: &LoadStart,
+    request: &RequestValue,
+    crossed: bool,
+    stream: Option<Arc<InputStream>>,
+) -> Option<Easy<Exchange>> {
     let url = usable_url(request).ok()?;
     let exchange = Exchange::new(exchange::Start {
         client: Arc::clone(&start.client),
         control: Arc::clone(&start.control),
         url: url.as_str(),
         collect: start.collect,
-        body: request.body.clone(),
+        body: body(start, request, stream)?,
         repeatable: options::is_idempotent(request.method()),
     });
     let mut without_secrets = None;

@@ -26,7 +26,7 @@ pub fn start(start: Box<LoadStart>) -> bool {
     let Some(remote) = remote() else {
         return false;
     };
-    let prepared = prepare::prepare(&start, &start.request, false).and_then(Easy::prepared);
+    let prepared = prepare::prepare(&start, &start.request, false, None).and_then(Easy::prepared);
     remote.send(Command::Start(start, prepared)).is_ok()
 }
 

@@ -8,6 +8,7 @@ use super::super::hosts;
 use crate::engine::curl;
 use crate::engine::easy::{Easy, Prepared};
 use crate::engine::timers::Timer;
+use crate::foundation::stream::InputStream;
 use crate::loading::client::LoadStart;
 use crate::loading::request::RequestValue;
 use crate::loading::response::Response;
@@ -18,6 +19,8 @@ pub(super) enum Stage {
     Queued,
     /// Its turn has come; it begins with the next turn of the loop.
     Admitted,
+    /// Somebody is asked for the request's body.
+    AskingBody,
     /// It is suspended and has not begun: it queues up again when it is resumed.
     Parked,
     /// libcurl is at work.
@@ -64,6 +67,10 @@ pub(super) struct Load {
     pub(super) redirects: usize,
     /// A redirect led to another origin: what is secret to the first stays behind.
     pub(super) crossed: bool,
+    /// What somebody gave when asked for the body.
+    pub(super) supplied: Option<Arc<InputStream>>,
+    /// The body's stream was used.
+    pub(super) streamed: bool,
     pub(super) timer: Timer,
     /// What libcurl had sent of the body when that was last looked at.
     pub(super) moved: i64,

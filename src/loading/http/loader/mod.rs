@@ -1,5 +1,6 @@
 //! The loads of all sessions, on the loop thread: their life from request to end.
 
+mod bodies;
 mod load;
 mod reading;
 mod redirects;
@@ -24,9 +25,10 @@ use crate::foundation::pool::{Pool, Work};
 use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::client::{
-    ANSWERED, CANCEL, Connections, Finished, LoadControl, LoadStart, NO_SLOT, REDIRECT, SUSPENSION,
+    ANSWERED, BODY, CANCEL, Connections, FED, Finished, LoadControl, LoadStart, NO_SLOT, REDIRECT,
+    SUSPENSION,
 };
-use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
+use crate::loading::request::{CachePolicy, RequestBody, RequestUrl, RequestValue};
 
 pub enum Command {
     /// Begin, with a handle that was made ready for the first request.
@@ -113,6 +115,11 @@ impl World for Loader {
         match self.loads.get_mut(key).map(|load| &mut load.stage) {
             Some(Stage::Transferring(easy)) => {
                 let result = match code {
+                    curl_sys::CURLE_SEND_FAIL_REWIND if easy.transfer().wants_new_body => {
+                        self.send_again(engine, key);
+                        self.current = None;
+                        return;
+                    }
                     curl_sys::CURLE_OK if !easy.transfer().responded => {
                         Err(failure::without_response())
                     }
@@ -247,6 +254,8 @@ impl Loader {
             stage: Stage::Moving,
             redirects: 0,
             crossed: false,
+            supplied: None,
+            streamed: false,
             timer: Timer::default(),
             moved: 0,
         });
@@ -308,6 +317,19 @@ impl Loader {
             let failure = Failure::new(error_code::CANNOT_LOAD_FROM_NETWORK);
             return self.fail(engine, key, failure);
         }
+        if load.request.method() == "GET" && load.request.body.is_some() {
+            let failure = Failure::new(error_code::DATA_LENGTH_EXCEEDS_MAXIMUM);
+            let failure = failure.detail("A GET request cannot have a body.");
+            return self.fail(engine, key, failure);
+        }
+        let asks = match &load.request.body {
+            Some(RequestBody::Asked) => true,
+            Some(RequestBody::Stream(_)) => load.streamed,
+            _ => false,
+        };
+        if asks && load.supplied.is_none() {
+            return self.ask_for_body(engine, key);
+        }
         let name = load.request.url.as_ref().and_then(RequestUrl::host_key);
         let name = name.cloned().unwrap_or_default();
         load.stage = Stage::Queued;
@@ -351,7 +373,9 @@ impl Loader {
         load.stage = Stage::Moving;
         load.moved = 0;
         let prepared = load.prepared.take().map(Prepared::arrive);
-        let easy = prepared.or_else(|| prepare(&load.start, &load.request, load.crossed));
+        let supplied = load.supplied.take();
+        load.streamed = true;
+        let easy = prepared.or_else(|| prepare(&load.start, &load.request, load.crossed, supplied));
         let started = easy.and_then(|mut easy| {
             let exchange = easy.transfer();
             exchange.key = key;
@@ -405,6 +429,18 @@ impl Loader {
                 redirection.answer = Some(answer);
                 self.proceed(engine, key);
                 self.hurry(engine, key);
+            }
+            let asking = |load: &Load| matches!(load.stage, Stage::AskingBody);
+            if signals & BODY != 0
+                && self.loads.get(key).is_some_and(asking)
+                && let Some(answer) = control.take_body()
+            {
+                self.body_came(engine, key, answer);
+            }
+            if signals & FED != 0
+                && let Some(easy) = self.loads.get_mut(key).and_then(|load| load.stage.easy())
+            {
+                easy.transfer().hungry = false;
             }
             if signals & (SUSPENSION | ANSWERED) != 0 && !control.is_suspended() {
                 self.resumed(engine, key);
@@ -476,8 +512,13 @@ impl Loader {
             Stage::Redirecting(redirection) => {
                 (Some(redirection.easy.end()), redirection.answer.flatten())
             }
-            Stage::Queued | Stage::Admitted | Stage::Parked | Stage::Moving => (None, None),
+            Stage::Queued | Stage::Admitted | Stage::AskingBody | Stage::Parked | Stage::Moving => {
+                (None, None)
+            }
         };
+        if let Some(stream) = load.supplied.take() {
+            self.graveyard.push(Box::new(stream));
+        }
         let result = result.map_err(|failure| failure.url(load.request.url_text()));
         self.hand_over(
             result,

@@ -18,7 +18,7 @@ impl Loader {
             _ => return self.arm(engine, key),
         };
         let exchange = easy.transfer();
-        let wanted = (!exchange.wants_receiving(), suspended);
+        let wanted = (!exchange.wants_receiving(), suspended || exchange.hungry);
         if wanted != exchange.paused {
             exchange.paused = wanted;
             exchange.activity = engine.now();
