@@ -674,7 +674,6 @@ struct disposition {
 static const struct disposition dispositions[] = {
     {"cancel", NSURLSESSION_RESPONSE_CANCEL, false, 0},
     {"allow", NSURLSESSION_RESPONSE_ALLOW, true, 0},
-    {"become_download", NSURLSESSION_RESPONSE_BECOME_DOWNLOAD, false, 1},
     {"become_stream", NSURLSESSION_RESPONSE_BECOME_STREAM, false, 1},
     {"unknown", 4, false, 1},
     {"negative", -1, false, 1},

@@ -404,6 +404,37 @@ nsurlsession_task_state_t nsurlsession_task_state(
     const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
 
 /**
+ * -[NSURLSessionTask priority]. How urgent the task is, from 0 to 1;
+ * NSURLSESSION_TASK_PRIORITY_DEFAULT when that was not set. NULL: 0.
+ */
+float nsurlsession_task_priority(const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
+
+/**
+ * -[NSURLSessionTask setPriority:]. Of the tasks that wait for a connection to a host, the most
+ * urgent starts first. Servers are told by the Priority field of RFC 9218, when the task is
+ * resumed, and by the weight of its stream on HTTP/2, at any time. Values below 0 count as 0,
+ * values above 1 as 1; what is no number is ignored.
+ */
+void nsurlsession_task_set_priority(
+    nsurlsession_task_t *NSURLSESSION_NULLABLE task, float priority);
+
+/**
+ * -[NSURLSessionTask prefersIncrementalDelivery]. Whether pieces of the body are of use as they
+ * come. Unless it was set: true for tasks that report to a delegate, false for tasks with a
+ * completion handler and for downloads. NULL: false.
+ */
+bool nsurlsession_task_prefers_incremental_delivery(
+    const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
+
+/**
+ * -[NSURLSessionTask setPrefersIncrementalDelivery:]. Servers are told by the Priority field of
+ * RFC 9218: they then share their bandwidth between such responses instead of sending one after
+ * the other. Counts when the task is resumed after it.
+ */
+void nsurlsession_task_set_prefers_incremental_delivery(
+    nsurlsession_task_t *NSURLSESSION_NULLABLE task, bool prefers);
+
+/**
  * -[NSURLSessionTask error]. What the task failed with; NULL while it is not completed, and when
  * it succeeded. The caller releases it.
  */

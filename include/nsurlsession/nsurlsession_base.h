@@ -129,6 +129,11 @@ typedef struct nsurlsession_date_interval_t nsurlsession_date_interval_t;
 /* NSURLResponseUnknownLength: what expectedContentLength is when the server did not say. */
 #define NSURLSESSION_RESPONSE_UNKNOWN_LENGTH ((int64_t)-1)
 
+/* NSURLSessionTaskPriority: values for nsurlsession_task_set_priority, which takes any from 0 to 1. */
+#define NSURLSESSION_TASK_PRIORITY_LOW 0.25f
+#define NSURLSESSION_TASK_PRIORITY_DEFAULT 0.5f
+#define NSURLSESSION_TASK_PRIORITY_HIGH 0.75f
+
 /* NSURLSessionTaskState. */
 typedef NSURLSESSION_ENUM(nsurlsession_task_state_t) {
     /* Being served; timeouts apply. */

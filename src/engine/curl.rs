@@ -4,6 +4,8 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 
 use curl_sys::{CURL, CURLINFO, CURLMoption, CURLoption};
 
+/// `CURLOPT_STREAM_WEIGHT`
+pub const OPTION_STREAM_WEIGHT: CURLoption = 239;
 pub const OPTION_CURLU: CURLoption = 10_000 + 282;
 pub const OPTION_QUICK_EXIT: CURLoption = 322;
 pub const OPTION_SEEKFUNCTION: CURLoption = 20_000 + 167;

@@ -232,6 +232,64 @@ pub unsafe extern "C" fn nsurlsession_task_state(
     })
 }
 
+/// -[NSURLSessionTask priority]. How urgent the task is, from 0 to 1;
+/// NSURLSESSION_TASK_PRIORITY_DEFAULT when that was not set. NULL: 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_task_priority(task: *const nsurlsession_task_t) -> f32 {
+    read(task, "nsurlsession_task_priority", 0.0, |task| {
+        task.priority()
+    })
+}
+
+/// -[NSURLSessionTask setPriority:]. Of the tasks that wait for a connection to a host, the most
+/// urgent starts first. Servers are told by the Priority field of RFC 9218, when the task is
+/// resumed, and by the weight of its stream on HTTP/2, at any time. Values below 0 count as 0,
+/// values above 1 as 1; what is no number is ignored.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_task_set_priority(
+    task: *mut nsurlsession_task_t,
+    priority: f32,
+) {
+    const NAME: &str = "nsurlsession_task_set_priority";
+    read(task, NAME, (), |task| {
+        if priority.is_nan() {
+            return misuse(NAME, "this is no number");
+        }
+        task.set_priority(priority.clamp(0.0, 1.0));
+    });
+}
+
+/// -[NSURLSessionTask prefersIncrementalDelivery]. Whether pieces of the body are of use as they
+/// come. Unless it was set: true for tasks that report to a delegate, false for tasks with a
+/// completion handler and for downloads. NULL: false.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_task_prefers_incremental_delivery(
+    task: *const nsurlsession_task_t,
+) -> bool {
+    read(
+        task,
+        "nsurlsession_task_prefers_incremental_delivery",
+        false,
+        |task| task.prefers_incremental_delivery(),
+    )
+}
+
+/// -[NSURLSessionTask setPrefersIncrementalDelivery:]. Servers are told by the Priority field of
+/// RFC 9218: they then share their bandwidth between such responses instead of sending one after
+/// the other. Counts when the task is resumed after it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_task_set_prefers_incremental_delivery(
+    task: *mut nsurlsession_task_t,
+    prefers: bool,
+) {
+    read(
+        task,
+        "nsurlsession_task_set_prefers_incremental_delivery",
+        (),
+        |task| task.set_prefers_incremental_delivery(prefers),
+    );
+}
+
 /// -[NSURLSessionTask error]. What the task failed with; NULL while it is not completed, and when
 /// it succeeded. The caller releases it.
 #[unsafe(no_mangle)]

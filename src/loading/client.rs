@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::body::BodyPipe;
 use super::coding::Decoder;
 use super::http::Spent;
+use super::priority::{self, Priority};
 use super::request::RequestValue;
 use super::response::Response;
 use crate::foundation::error::Failure;
@@ -114,6 +115,9 @@ pub const FED: u32 = 32;
 /// The question for a body was answered.
 pub const BODY: u32 = 64;
 
+/// The priority was changed.
+pub const PRIORITY: u32 = 128;
+
 /// Something has no place on the loop.
 pub const NO_SLOT: usize = usize::MAX;
 
@@ -127,6 +131,8 @@ pub struct LoadControl {
     pub slot: AtomicUsize,
     redirect: Mutex<Option<Option<Arc<RequestValue>>>>,
     body: Mutex<Option<Option<Arc<InputStream>>>>,
+    priority: AtomicU32,
+    incremental: AtomicBool,
 }
 
 impl Default for LoadControl {
@@ -139,6 +145,8 @@ impl Default for LoadControl {
             slot: AtomicUsize::new(NO_SLOT),
             redirect: Mutex::new(None),
             body: Mutex::new(None),
+            priority: AtomicU32::new(priority::DEFAULT.to_bits()),
+            incremental: AtomicBool::new(false),
         }
     }
 }
@@ -152,6 +160,21 @@ impl LoadControl {
     /// All signals since the last call.
     pub fn take_signals(&self) -> u32 {
         self.signals.swap(0, Ordering::AcqRel)
+    }
+
+    /// How urgent the load is, as things stand.
+    pub fn priority(&self) -> Priority {
+        Priority {
+            urgency: f32::from_bits(self.priority.load(Ordering::Relaxed)),
+            incremental: self.incremental.load(Ordering::Relaxed),
+        }
+    }
+
+    pub fn set_priority(&self, priority: Priority) {
+        let bits = priority.urgency.to_bits();
+        self.priority.store(bits, Ordering::Relaxed);
+        self.incremental
+            .store(priority.incremental, Ordering::Relaxed);
     }
 
     pub fn set_suspended(&self, suspended: bool) {

@@ -8,6 +8,7 @@ pub mod feed;
 pub mod file_body;
 pub mod http;
 pub mod metrics;
+pub mod priority;
 pub mod redirect;
 pub mod request;
 pub mod response;

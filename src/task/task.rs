@@ -1,7 +1,7 @@
 //! NSURLSessionTask: what the program sees of it, and what a loader tells it.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,11 +18,12 @@ use crate::foundation::stream::InputStream;
 use crate::foundation::sync::Lock;
 use crate::loading::body::BodyReader;
 use crate::loading::client::{
-    ANSWERED, BODY, DRAINED, Finished, LoadClient, LoadControl, LoadStart, NO_SLOT, REDIRECT,
-    Redirecting, SUSPENSION,
+    ANSWERED, BODY, DRAINED, Finished, LoadClient, LoadControl, LoadStart, NO_SLOT, PRIORITY,
+    REDIRECT, Redirecting, SUSPENSION,
 };
 use crate::loading::coding::Decoder;
 use crate::loading::http;
+use crate::loading::priority::Priority;
 use crate::loading::request::RequestValue;
 use crate::loading::response::Response;
 use crate::session::Session;
@@ -38,6 +39,9 @@ pub struct TaskStart {
     /// The file that an upload sends.
     pub file: Option<PathBuf>,
 }
+
+/// What was not set by hand.
+const UNSET: u8 = 2;
 
 /// What changes in a task's life.
 pub(super) struct State {
@@ -79,6 +83,8 @@ pub struct Task {
     pub(super) upload: Option<Upload>,
     /// The task that this one has become.
     pub(super) successor: OnceLock<Arc<Task>>,
+    /// Set by hand, or `UNSET`.
+    incremental: AtomicU8,
     sent: AtomicI64,
     /// What the delegate was told was sent.
     pub(super) told_sent: AtomicI64,
@@ -130,6 +136,7 @@ impl Task {
             download: (kind == TaskKind::Download).then(|| Download::new(origin)),
             upload: file.map(Upload::new),
             successor: OnceLock::new(),
+            incremental: AtomicU8::new(UNSET),
             sent: AtomicI64::new(0),
             told_sent: AtomicI64::new(0),
             received: AtomicI64::new(0),
@@ -206,6 +213,36 @@ impl Task {
 
     pub fn set_task_description(&self, description: Option<String>) {
         self.state.locked().description = description;
+    }
+
+    pub fn priority(&self) -> f32 {
+        self.control.priority().urgency
+    }
+
+    pub fn set_priority(&self, urgency: f32) {
+        let before = self.control.priority();
+        self.control.set_priority(Priority { urgency, ..before });
+        if self.state.locked().machine.was_started() {
+            http::signal(&self.control, PRIORITY);
+        }
+    }
+
+    /// Whether pieces of the body are of use as they come. They are to a delegate.
+    pub fn prefers_incremental_delivery(&self) -> bool {
+        match self.incremental.load(Ordering::Relaxed) {
+            UNSET => !self.has_handler && self.kind != TaskKind::Download,
+            set => set == 1,
+        }
+    }
+
+    pub fn set_prefers_incremental_delivery(&self, incremental: bool) {
+        self.incremental
+            .store(u8::from(incremental), Ordering::Relaxed);
+        let before = self.control.priority();
+        self.control.set_priority(Priority {
+            incremental,
+            ..before
+        });
     }
 
     /// Whether the body is wanted whole.

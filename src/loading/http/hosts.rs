@@ -23,6 +23,22 @@ struct Host {
     sharing: Sharing,
 }
 
+impl Host {
+    fn take_next(&mut self, prioritised: bool, urgency: impl Fn(usize) -> f32) -> Option<usize> {
+        if !prioritised {
+            return self.waiting.pop_front();
+        }
+        let mut best: Option<(usize, f32)> = None;
+        for (index, load) in self.waiting.iter().enumerate() {
+            let urgency = urgency(*load);
+            if best.is_none_or(|(_, before)| urgency > before) {
+                best = Some((index, urgency));
+            }
+        }
+        self.waiting.remove(best?.0)
+    }
+}
+
 /// Where a host is kept; good for as long as a load has entered there.
 pub type Place = usize;
 
@@ -34,6 +50,8 @@ pub struct Hosts {
     places: HashMap<Arc<str>, Place>,
     /// Where the last load entered: most often the next one does so too.
     last: Option<Place>,
+    /// Some load was more or less urgent than others: until then nobody has to look.
+    prioritised: bool,
 }
 
 /// Hosts that are remembered while nothing is loading from them, and with them who speaks HTTP/2.
@@ -46,7 +64,13 @@ impl Hosts {
             hosts: Slab::new(),
             places: HashMap::new(),
             last: None,
+            prioritised: false,
         }
+    }
+
+    /// Notes that not all loads are equally urgent.
+    pub fn prioritise(&mut self) {
+        self.prioritised = true;
     }
 
     fn place(&mut self, name: &Arc<str>) -> Place {
@@ -93,13 +117,20 @@ impl Hosts {
     }
 
     /// A load that had started is done with the host. Returns the one whose turn it is.
-    pub fn leave(&mut self, place: Place, load: usize) -> Option<usize> {
+    ///
+    /// `urgency` tells who of those that wait goes first; among equals it is who came first.
+    pub fn leave(
+        &mut self,
+        place: Place,
+        load: usize,
+        urgency: impl Fn(usize) -> f32,
+    ) -> Option<usize> {
         let host = self.hosts.get_mut(place)?;
         if let Some(index) = host.active.iter().position(|active| *active == load) {
             host.active.swap_remove(index);
         }
         if (host.sharing == Sharing::Yes || host.active.len() < self.limit)
-            && let Some(next) = host.waiting.pop_front()
+            && let Some(next) = host.take_next(self.prioritised, urgency)
         {
             host.active.push(next);
             return Some(next);
@@ -172,11 +203,30 @@ mod tests {
         let (other, may_start) = hosts.enter(&b, 6);
         assert!(may_start && other != place);
         hosts.give_up(place, 3);
-        assert_eq!(hosts.leave(place, 1), Some(4));
-        assert_eq!(hosts.leave(place, 2), Some(5));
-        assert_eq!(hosts.leave(place, 4), None);
-        assert_eq!(hosts.leave(place, 5), None);
-        assert_eq!(hosts.leave(other, 6), None);
+        assert_eq!(hosts.leave(place, 1, |_| 0.5), Some(4));
+        assert_eq!(hosts.leave(place, 2, |_| 0.5), Some(5));
+        assert_eq!(hosts.leave(place, 4, |_| 0.5), None);
+        assert_eq!(hosts.leave(place, 5, |_| 0.5), None);
+        assert_eq!(hosts.leave(other, 6, |_| 0.5), None);
+    }
+
+    #[test]
+    fn the_most_urgent_goes_first() {
+        let a: Arc<str> = "a".into();
+        let mut hosts = Hosts::new(1);
+        let place = hosts.enter(&a, 0).0;
+        for load in 1..=4 {
+            hosts.enter(&a, load);
+        }
+        hosts.prioritise();
+        let urgency = |load: usize| [0.5, 0.2, 0.9, 0.5, 0.9][load];
+        let mut order = Vec::new();
+        let mut current = 0;
+        while let Some(next) = hosts.leave(place, current, urgency) {
+            order.push(next);
+            current = next;
+        }
+        assert_eq!(order, [2, 4, 3, 1]);
     }
 
     #[test]
@@ -184,7 +234,7 @@ mod tests {
         let mut hosts = Hosts::new(1);
         for number in 0..10 * REMEMBERED {
             let (place, _) = hosts.enter(&format!("{number}").into(), number);
-            hosts.leave(place, number);
+            hosts.leave(place, number, |_| 0.5);
         }
         assert_eq!(
             (hosts.hosts.len(), hosts.places.len()),
@@ -202,7 +252,7 @@ mod tests {
         assert!(hosts.enter(&a, 4).1);
         assert_eq!(hosts.sharing(place), [1, 2, 3, 4]);
         for load in 1..=4 {
-            assert_eq!(hosts.leave(place, load), None);
+            assert_eq!(hosts.leave(place, load, |_| 0.5), None);
         }
         assert!(hosts.sharing(place).is_empty());
         assert!(hosts.enter(&a, 5).1 && hosts.enter(&a, 6).1);

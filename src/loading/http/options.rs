@@ -11,6 +11,7 @@ use crate::engine::easy::{Address, Easy, Handle, Template};
 use crate::foundation::headers::HeaderFields;
 use crate::foundation::process::PerProcess;
 use crate::loading::coding::ACCEPT_ENCODING;
+use crate::loading::priority::Priority;
 use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
 use crate::security::roots;
 
@@ -103,6 +104,7 @@ pub fn apply(
     request: &RequestValue,
     additional: &HeaderFields,
     idle_timeout: Duration,
+    priority: Priority,
 ) -> bool {
     if idle_timeout >= CONNECT_TIMEOUT {
         easy.set_long(curl_sys::CURLOPT_CONNECTTIMEOUT_MS, NO_CONNECT_TIMEOUT);
@@ -113,13 +115,27 @@ pub fn apply(
     if is_set(request, additional, "Accept-Encoding") {
         easy.unset_string(curl_sys::CURLOPT_ACCEPT_ENCODING);
     }
+    if priority != Priority::default() {
+        weigh(easy, priority);
+    }
     method(easy, request);
-    easy.set_headers(header_lines(request, additional).into_iter());
+    let mut lines = header_lines(request, additional);
+    if let Some(field) = priority.field()
+        && !is_set(request, additional, "Priority")
+    {
+        lines.extend(CString::new(format!("Priority: {field}")));
+    }
+    easy.set_headers(lines.into_iter());
     let Some(address) = url.address(|url| Address::parse(&wire_url(url))) else {
         return false;
     };
     easy.set_url(address);
     true
+}
+
+/// Gives an HTTP/2 stream its weight, also in the middle of a transfer.
+pub fn weigh(easy: &Easy<Exchange>, priority: Priority) {
+    easy.set_long(curl::OPTION_STREAM_WEIGHT, priority.weight() as c_long);
 }
 
 /// Gives libcurl a larger buffer, in the middle of a transfer.

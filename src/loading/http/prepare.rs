@@ -80,5 +80,6 @@ pub fn prepare(
     };
     let mut easy = Easy::new(options::template(url)?, exchange)?;
     let url = request.url.as_ref()?;
-    options::apply(&mut easy, url, request, additional, start.idle_timeout).then_some(easy)
+    let (timeout, priority) = (start.idle_timeout, start.control.priority());
+    options::apply(&mut easy, url, request, additional, timeout, priority).then_some(easy)
 }

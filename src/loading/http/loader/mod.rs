@@ -13,7 +13,7 @@ use slab::Slab;
 use self::load::{Load, Stage};
 use super::exchange::{self, Exchange};
 use super::prepare::{prepare, usable_url};
-use super::{Spent, failure, hosts};
+use super::{Spent, failure, hosts, options};
 use crate::engine::easy::{Ended, Prepared};
 use crate::engine::multi::Limits;
 use crate::engine::reactor::{Engine, World};
@@ -25,9 +25,10 @@ use crate::foundation::pool::{Pool, Work};
 use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::client::{
-    ANSWERED, BODY, CANCEL, Connections, FED, Finished, LoadControl, LoadStart, NO_SLOT, REDIRECT,
-    SUSPENSION,
+    ANSWERED, BODY, CANCEL, Connections, FED, Finished, LoadControl, LoadStart, NO_SLOT, PRIORITY,
+    REDIRECT, SUSPENSION,
 };
+use crate::loading::priority;
 use crate::loading::request::{CachePolicy, RequestBody, RequestUrl, RequestValue};
 
 pub enum Command {
@@ -336,6 +337,9 @@ impl Loader {
         let Some(session) = self.sessions.get_mut(load.session) else {
             return;
         };
+        if load.start.control.priority().urgency != priority::DEFAULT {
+            session.hosts.prioritise();
+        }
         let (place, may_start) = session.hosts.enter(&name, key);
         load.host = Some(place);
         if may_start {
@@ -437,6 +441,9 @@ impl Loader {
             {
                 self.body_came(engine, key, answer);
             }
+            if signals & PRIORITY != 0 {
+                self.prioritise(key, control);
+            }
             if signals & FED != 0
                 && let Some(easy) = self.loads.get_mut(key).and_then(|load| load.stage.easy())
             {
@@ -448,6 +455,17 @@ impl Loader {
             self.apply_pause(engine, key);
         }
         self.current = None;
+    }
+
+    /// A load's priority was changed.
+    fn prioritise(&mut self, key: usize, control: &LoadControl) {
+        if let Some(session) = self.session_of(key) {
+            session.hosts.prioritise();
+        }
+        if let Some(Stage::Transferring(easy)) = self.loads.get_mut(key).map(|load| &mut load.stage)
+        {
+            options::weigh(easy, control.priority());
+        }
     }
 
     /// A load goes on that was suspended: the time until then was nobody's fault.
@@ -579,12 +597,17 @@ impl Loader {
             return;
         };
         let queued = matches!(load.stage, Stage::Queued);
-        let Some(session) = self.session_of(key) else {
+        let Some(session) = self.sessions.get_mut(load.session) else {
             return;
+        };
+        let loads = &self.loads;
+        let urgency = |other: usize| {
+            let control = loads.get(other).map(|load| &load.start.control);
+            control.map_or(0.0, |control| control.priority().urgency)
         };
         if queued {
             session.hosts.give_up(host, key);
-        } else if let Some(next) = session.hosts.leave(host, key) {
+        } else if let Some(next) = session.hosts.leave(host, key, urgency) {
             self.admit(next);
         }
     }
