@@ -418,7 +418,7 @@ fn format_declaration(declaration: &str, callbacks: &BTreeSet<String>) -> String
         .into_iter()
         .map(|parameter| annotate_callback(&annotate(parameter), callbacks))
         .collect();
-    let start = annotate(start);
+    let start = annotate_callback(&annotate(start), callbacks);
 
     let line = format!("{start}({});", parameters.join(", "));
     if line.chars().count() <= LINE_LENGTH {
@@ -480,7 +480,7 @@ fn annotate(text: &str) -> String {
     annotated + rest
 }
 
-/// A parameter whose type is one of nsurlsession_base.h's pointers to functions.
+/// A parameter, or a function, whose type is one of nsurlsession_base.h's pointers to functions.
 fn annotate_callback(parameter: &str, callbacks: &BTreeSet<String>) -> String {
     match parameter.split_once(' ') {
         Some((kind, name)) if callbacks.contains(kind) => format!("{kind} {NULLABLE} {name}"),

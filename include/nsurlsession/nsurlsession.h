@@ -404,6 +404,14 @@ nsurlsession_task_state_t nsurlsession_task_state(
     const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
 
 /**
+ * -[NSURLSessionTask progress]. How far the task has come, in bytes sent and received; the same
+ * object for as long as the task lives. Cancelling, pausing and resuming it does that to the task.
+ * The caller releases it. NULL: NULL.
+ */
+nsurlsession_progress_t *NSURLSESSION_NULLABLE nsurlsession_task_progress(
+    const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
+
+/**
  * -[NSURLSessionTask priority]. How urgent the task is, from 0 to 1;
  * NSURLSESSION_TASK_PRIORITY_DEFAULT when that was not set. NULL: 0.
  */
@@ -852,6 +860,256 @@ const char *NSURLSESSION_NULLABLE nsurlsession_response_value_for_http_header_fi
  */
 const char *NSURLSESSION_NULLABLE nsurlsession_response_localized_string_for_status_code(
     int64_t status_code);
+
+/* ---- NSProgress ------------------------------------------------------------------------------ */
+
+/**
+ * +[NSProgress discreteProgressWithTotalUnitCount:]. A progress without a parent. The caller
+ * releases it.
+ */
+nsurlsession_progress_t *NSURLSESSION_NULLABLE nsurlsession_progress_discrete_with_total_unit_count(
+    int64_t total_unit_count);
+
+/**
+ * -[NSProgress totalUnitCount]. How many units there are in all: bytes for a task's progress.
+ * Negative: that is not known. NULL: 0.
+ */
+int64_t nsurlsession_progress_total_unit_count(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setTotalUnitCount:]. Sets how many units there are in all. */
+void nsurlsession_progress_set_total_unit_count(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t count);
+
+/**
+ * -[NSProgress completedUnitCount]. How many units are done, those of children that have
+ * finished included. NULL: 0.
+ */
+int64_t nsurlsession_progress_completed_unit_count(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setCompletedUnitCount:]. Sets how many units are done. */
+void nsurlsession_progress_set_completed_unit_count(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t count);
+
+/**
+ * -[NSProgress fractionCompleted]. How much is done, from 0 to 1, with what children have done
+ * so far. 0 while it is indeterminate. NULL: 0.
+ */
+double nsurlsession_progress_fraction_completed(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress isIndeterminate]. Whether it is not known how much there is to do: a count is
+ * negative, or both are 0. NULL: false.
+ */
+bool nsurlsession_progress_indeterminate(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress isFinished]. Whether all is done; a task's progress when the task succeeded.
+ * NULL: false.
+ */
+bool nsurlsession_progress_finished(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress isCancellable]. Whether it makes sense to offer a person that this be
+ * cancelled; a hint, which changes nothing else. NULL: false.
+ */
+bool nsurlsession_progress_cancellable(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setCancellable:]. Sets that hint. */
+void nsurlsession_progress_set_cancellable(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, bool cancellable);
+
+/**
+ * -[NSProgress isPausable]. Whether it makes sense to offer a person that this be paused; a
+ * hint, which changes nothing else. NULL: false.
+ */
+bool nsurlsession_progress_pausable(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setPausable:]. Sets that hint. */
+void nsurlsession_progress_set_pausable(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, bool pausable);
+
+/** -[NSProgress isCancelled]. Whether it was cancelled. NULL: false. */
+bool nsurlsession_progress_cancelled(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress isPaused]. Whether it is paused. NULL: false. */
+bool nsurlsession_progress_paused(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress cancel]. Cancels this and its children: calls the cancellation handlers on this
+ * thread. A task's progress cancels the task. Does nothing the second time.
+ */
+void nsurlsession_progress_cancel(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress pause]. Pauses this and its children: calls the pausing handlers on this
+ * thread. A task's progress suspends the task. Does nothing when it is paused or cancelled.
+ */
+void nsurlsession_progress_pause(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress resume]. Goes on after a pause: calls the resuming handlers on this thread. A
+ * task's progress resumes the task. Does nothing when it is not paused.
+ */
+void nsurlsession_progress_resume(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress cancellationHandler]. The function that was set, or NULL. */
+nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_cancellation_handler(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setCancellationHandler:]. Sets what is called with `context` when this is
+ * cancelled, on the thread that does it; at once when that was done already. `release` is
+ * called exactly once with the context: when another handler is set, when the progress is
+ * freed, or when this call fails. NULL for the handler takes it away.
+ */
+void nsurlsession_progress_set_cancellation_handler(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context,
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+
+/** -[NSProgress pausingHandler]. The function that was set, or NULL. */
+nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_pausing_handler(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setPausingHandler:]. Sets what is called with `context` when this is paused, on
+ * the thread that does it; at once when that was done already. `release` is called exactly
+ * once with the context: when another handler is set, when the progress is freed, or when this
+ * call fails. NULL for the handler takes it away.
+ */
+void nsurlsession_progress_set_pausing_handler(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context,
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+
+/** -[NSProgress resumingHandler]. The function that was set, or NULL. */
+nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_resuming_handler(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setResumingHandler:]. Sets what is called with `context` when this is resumed,
+ * on the thread that does it. `release` is called exactly once with the context: when another
+ * handler is set, when the progress is freed, or when this call fails. NULL for the handler
+ * takes it away.
+ */
+void nsurlsession_progress_set_resuming_handler(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context,
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+
+/**
+ * -[NSProgress kind]. What kind of thing is under way: NSURLSESSION_PROGRESS_KIND_FILE for a
+ * task's progress, else what was set, or NULL. The caller releases it.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_kind(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setKind:]. Sets that text, which is copied; NULL takes it away. */
+void nsurlsession_progress_set_kind(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE text);
+
+/**
+ * -[NSProgress fileOperationKind]. What happens to a file: for a task's progress one of
+ * NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_*, else what was set, or NULL. The caller releases
+ * it.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_file_operation_kind(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setFileOperationKind:]. Sets that text, which is copied; NULL takes it away. */
+void nsurlsession_progress_set_file_operation_kind(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE text);
+
+/**
+ * -[NSProgress localizedDescription]. What is under way, for a person: what was set, or a text
+ * that is made from the kind and the fraction. The caller releases it. NULL: NULL.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_description(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setLocalizedDescription:]. Sets that text, which is copied; NULL takes it away. */
+void nsurlsession_progress_set_localized_description(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE text);
+
+/**
+ * -[NSProgress localizedAdditionalDescription]. How far it is, for a person: what was set, or
+ * a text such as "1.2 MB of 5.0 MB (800 KB/sec) — About 5 seconds remaining". The caller
+ * releases it. NULL: NULL.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_additional_description(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setLocalizedAdditionalDescription:]. Sets that text, which is copied; NULL
+ * takes it away.
+ */
+void nsurlsession_progress_set_localized_additional_description(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE text);
+
+/**
+ * -[NSProgress estimatedTimeRemaining]. Seconds until all is done: what was set, or what
+ * follows from the throughput. NaN when that is not known, and for NULL.
+ */
+double nsurlsession_progress_estimated_time_remaining(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setEstimatedTimeRemaining:]. Sets the seconds until all is done; NaN takes them
+ * away.
+ */
+void nsurlsession_progress_set_estimated_time_remaining(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, double seconds);
+
+/**
+ * -[NSProgress throughput]. Bytes, or units, a second: what was set, or what was measured over
+ * the last two seconds. -1 when that is not known, and for NULL.
+ */
+int64_t nsurlsession_progress_throughput(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setThroughput:]. Sets the bytes, or units, a second; what is negative takes
+ * them away.
+ */
+void nsurlsession_progress_set_throughput(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t units);
+
+/**
+ * -[NSProgress addChild:withPendingUnitCount:]. Lets a progress count for so many of this
+ * one's units: its fraction of them while it is under way, and all when it has finished.
+ * Retains the child. A child has one parent, for good; what has one already, and what contains
+ * this progress, is refused, which is logged. Cancelling, pausing and resuming the parent does
+ * the same to the child.
+ */
+void nsurlsession_progress_add_child_with_pending_unit_count(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE child, int64_t pending_unit_count);
+
+/**
+ * Watches a progress, as key-value observation does: `handler` is called with `context` on
+ * `queue` after something has changed, a child's fraction included; changes that come before
+ * that are told by one call. NULL for the queue: on a thread of the library's. Replaces the
+ * handler before; `release` is called exactly once with its context, when it is replaced, when
+ * the progress is freed, or when this call fails. NULL for the handler takes it away.
+ */
+void nsurlsession_progress_set_change_handler(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_queue_t *NSURLSESSION_NULLABLE queue,
+    nsurlsession_progress_change_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context,
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
 
 /* ---- NSStream, NSInputStream and NSOutputStream ---------------------------------------------- */
 

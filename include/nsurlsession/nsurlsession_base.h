@@ -188,6 +188,12 @@ typedef NSURLSESSION_ENUM(nsurlsession_stream_status_t) {
 #define NSURLSESSION_STREAM_READ_ERROR ((int64_t)-1)
 #define NSURLSESSION_STREAM_READ_NOT_NOW ((int64_t)-2)
 
+/* Values of nsurlsession_progress_kind and nsurlsession_progress_file_operation_kind. */
+#define NSURLSESSION_PROGRESS_KIND_FILE "NSProgressKindFile"
+#define NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_DOWNLOADING "NSProgressFileOperationKindDownloading"
+#define NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_UPLOADING "NSProgressFileOperationKindUploading"
+#define NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_RECEIVING "NSProgressFileOperationKindReceiving"
+
 /* Levels of log records, most severe first. */
 typedef NSURLSESSION_ENUM(nsurlsession_log_level_t) {
     NSURLSESSION_LOG_LEVEL_ERROR = 1,
@@ -391,6 +397,13 @@ typedef void (*nsurlsession_get_tasks_completion_handler_t)(
 /* Receiver of nsurlsession_get_all_tasks_with_completion_handler: every unfinished task. */
 typedef void (*nsurlsession_get_all_tasks_completion_handler_t)(
     void *NSURLSESSION_NULLABLE context, nsurlsession_array_t *NSURLSESSION_NONNULL tasks);
+
+/* Called when a progress is cancelled, paused or resumed. */
+typedef void (*nsurlsession_progress_handler_t)(void *NSURLSESSION_NULLABLE context);
+
+/* Called after something about a progress has changed. */
+typedef void (*nsurlsession_progress_change_handler_t)(
+    void *NSURLSESSION_NULLABLE context, nsurlsession_progress_t *NSURLSESSION_NONNULL progress);
 
 /*
  * Receiver of log records. May be called on any thread, also on the library's own and while a

@@ -16,6 +16,7 @@ use super::types::{
 };
 use crate::foundation::error;
 use crate::foundation::error_code;
+use crate::foundation::progress;
 use crate::foundation::stream::StreamStatus;
 use crate::task::TaskState;
 
@@ -137,6 +138,19 @@ pub fn assertions() -> String {
         (
             "LOCALIZED_RECOVERY_SUGGESTION_ERROR_KEY",
             error::RECOVERY_SUGGESTION_KEY,
+        ),
+        ("PROGRESS_KIND_FILE", progress::KIND_FILE),
+        (
+            "PROGRESS_FILE_OPERATION_KIND_DOWNLOADING",
+            progress::DOWNLOADING,
+        ),
+        (
+            "PROGRESS_FILE_OPERATION_KIND_UPLOADING",
+            progress::UPLOADING,
+        ),
+        (
+            "PROGRESS_FILE_OPERATION_KIND_RECEIVING",
+            progress::RECEIVING,
         ),
         ("ERROR_TIMEOUT_KIND_KEY", error::TIMEOUT_KIND_KEY),
         ("DOWNLOAD_TASK_RESUME_DATA", error::DOWNLOAD_RESUME_DATA_KEY),

@@ -8,7 +8,7 @@ use super::object::{borrowed, handed_out_option};
 use super::string::{owned_text, text};
 use super::types::{
     nsurlsession_body_stream_completion_t, nsurlsession_error_t, nsurlsession_input_stream_t,
-    nsurlsession_redirection_completion_t, nsurlsession_request_t,
+    nsurlsession_progress_t, nsurlsession_redirection_completion_t, nsurlsession_request_t,
     nsurlsession_response_completion_t, nsurlsession_response_disposition_t,
     nsurlsession_response_t, nsurlsession_string_t, nsurlsession_task_kind_t,
     nsurlsession_task_state_t, nsurlsession_task_t,
@@ -230,6 +230,18 @@ pub unsafe extern "C" fn nsurlsession_task_state(
     read(task, "nsurlsession_task_state", 0, |task| {
         task.task_state() as nsurlsession_task_state_t
     })
+}
+
+/// -[NSURLSessionTask progress]. How far the task has come, in bytes sent and received; the same
+/// object for as long as the task lives. Cancelling, pausing and resuming it does that to the task.
+/// The caller releases it. NULL: NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_task_progress(
+    task: *const nsurlsession_task_t,
+) -> *mut nsurlsession_progress_t {
+    handed_out_option(read(task, "nsurlsession_task_progress", None, |task| {
+        Some(Arc::clone(task.progress()))
+    }))
 }
 
 /// -[NSURLSessionTask priority]. How urgent the task is, from 0 to 1;

@@ -91,6 +91,11 @@ pub type nsurlsession_get_tasks_completion_handler_t = Option<
 >;
 pub type nsurlsession_get_all_tasks_completion_handler_t =
     Option<unsafe extern "C-unwind" fn(context: *mut c_void, tasks: *mut nsurlsession_array_t)>;
+pub type nsurlsession_progress_handler_t =
+    Option<unsafe extern "C-unwind" fn(context: *mut c_void)>;
+pub type nsurlsession_progress_change_handler_t = Option<
+    unsafe extern "C-unwind" fn(context: *mut c_void, progress: *mut nsurlsession_progress_t),
+>;
 pub type nsurlsession_log_handler_t = Option<
     unsafe extern "C-unwind" fn(
         context: *mut c_void,

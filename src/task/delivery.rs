@@ -211,6 +211,7 @@ impl Task {
         drop(guard);
         let length = i64::try_from(piece.len()).unwrap_or(i64::MAX);
         self.received.fetch_add(length, Ordering::Relaxed);
+        self.note_progress();
         let data = Data::new(piece);
         if let Some(delegate) = self.delegate_for(Method::DidReceiveData) {
             delegate.did_receive_data(&self.session, self, &data);

@@ -164,6 +164,12 @@ impl Download {
         })
     }
 
+    /// What is in the file, and what will be.
+    pub(super) fn counts(&self) -> (i64, i64) {
+        let written = self.written.load(Ordering::Relaxed);
+        (written, self.expected.load(Ordering::Relaxed))
+    }
+
     /// The complete file.
     pub(super) fn take_finished(&self) -> Option<FinishedFile> {
         self.state.locked().finished.take()
@@ -389,6 +395,7 @@ impl Task {
             if drained {
                 self.drained();
             }
+            self.note_progress();
             self.report_download(download, false);
         }
         let drained = self

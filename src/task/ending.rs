@@ -103,6 +103,9 @@ impl Task {
         let response = state.response.clone();
         let spent = state.spent.take();
         drop(state);
+        if let Some(progress) = self.progress_if_any() {
+            progress.finish(error.is_none());
+        }
         drop(spent);
         *self.reader.locked() = None;
         self.control.pipe.clear();

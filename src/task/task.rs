@@ -13,6 +13,7 @@ use super::upload::Upload;
 use crate::foundation::error::{Error, Failure};
 use crate::foundation::error_code;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
+use crate::foundation::progress::{self, Progress, ProgressOwner};
 use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::stream::InputStream;
 use crate::foundation::sync::Lock;
@@ -85,6 +86,7 @@ pub struct Task {
     pub(super) successor: OnceLock<Arc<Task>>,
     /// Set by hand, or `UNSET`.
     incremental: AtomicU8,
+    progress: OnceLock<Arc<Progress>>,
     sent: AtomicI64,
     /// What the delegate was told was sent.
     pub(super) told_sent: AtomicI64,
@@ -137,6 +139,7 @@ impl Task {
             upload: file.map(Upload::new),
             successor: OnceLock::new(),
             incremental: AtomicU8::new(UNSET),
+            progress: OnceLock::new(),
             sent: AtomicI64::new(0),
             told_sent: AtomicI64::new(0),
             received: AtomicI64::new(0),
@@ -225,6 +228,56 @@ impl Task {
         if self.state.locked().machine.was_started() {
             http::signal(&self.control, PRIORITY);
         }
+    }
+
+    /// The task's progress, made when somebody asks for it first.
+    pub fn progress(&self) -> &Arc<Progress> {
+        self.progress.get_or_init(|| {
+            let operation = match self.kind {
+                TaskKind::Data => progress::RECEIVING,
+                TaskKind::Upload => progress::UPLOADING,
+                TaskKind::Download => progress::DOWNLOADING,
+            };
+            let owner: Weak<dyn ProgressOwner> = Weak::<Task>::clone(&self.this);
+            let progress = Progress::for_task(owner, operation);
+            let (completed, total) = self.progress_counts();
+            progress.update(completed, total);
+            if self.task_state() == TaskState::Completed {
+                progress.finish(self.error().is_none());
+            }
+            progress
+        })
+    }
+
+    pub(super) fn progress_if_any(&self) -> Option<&Arc<Progress>> {
+        self.progress.get()
+    }
+
+    /// Tells the progress, if there is one, how far the task has come.
+    pub(super) fn note_progress(&self) {
+        if let Some(progress) = self.progress.get() {
+            let (completed, total) = self.progress_counts();
+            progress.update(completed, total);
+        }
+    }
+
+    /// What was sent and received, and how much there is to be sent and received.
+    fn progress_counts(&self) -> (i64, i64) {
+        let (received, expected) = match &self.download {
+            Some(download) => download.counts(),
+            None => (
+                self.count_of_bytes_received(),
+                self.count_of_bytes_expected_to_receive(),
+            ),
+        };
+        let to_send = self.count_of_bytes_expected_to_send();
+        let known = to_send >= 0 && expected >= 0;
+        let total = if known {
+            to_send.saturating_add(expected)
+        } else {
+            -1
+        };
+        (self.count_of_bytes_sent().saturating_add(received), total)
     }
 
     /// Whether pieces of the body are of use as they come. They are to a delegate.
@@ -523,6 +576,7 @@ impl LoadClient for Task {
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool {
         self.expected_to_receive
             .store(response.expected_length(), Ordering::Relaxed);
+        self.note_progress();
         if self.collects() {
             let mut state = self.state.locked();
             state.decoder = decoder;
@@ -554,6 +608,7 @@ impl LoadClient for Task {
     fn collected(&self, total: u64) {
         self.received
             .store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.note_progress();
     }
 
     fn sent(&self, total: u64) {
@@ -562,6 +617,7 @@ impl LoadClient for Task {
             // It is being sent again.
             self.told_sent.store(0, Ordering::Relaxed);
         }
+        self.note_progress();
         if self.asks_for(Method::DidSendBodyData)
             && let Some(task) = self.this.upgrade()
         {
@@ -601,6 +657,20 @@ impl LoadClient for Task {
             Some(next) => (queue, Arc::clone(next) as Arc<dyn Operation>),
             None => (queue, self),
         }
+    }
+}
+
+impl ProgressOwner for Task {
+    fn cancel_by_progress(self: Arc<Self>) {
+        self.cancel();
+    }
+
+    fn pause_by_progress(self: Arc<Self>) {
+        self.suspend();
+    }
+
+    fn resume_by_progress(self: Arc<Self>) {
+        self.resume();
     }
 }
 
