@@ -272,10 +272,9 @@ pub fn listen(address: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListene
         IpAddr::V4(_) => TcpSocket::new_v4()?,
         IpAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    if port != 0 {
-        // A test that wants the same port again must not wait for TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-    }
+    // A test that wants the same port again must not wait for TIME_WAIT; the kernel looks at the
+    // option of both sockets.
+    socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(SOCKET_BUFFER)?;
     socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.bind(SocketAddr::new(address, port))?;

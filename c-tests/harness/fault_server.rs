@@ -52,6 +52,10 @@ impl FaultServer {
     pub fn environment(&self) -> Vec<(String, String)> {
         let url = |host: &str| format!("http://{host}:{}", self.port);
         vec![
+            (
+                "FAULT_SERVER".into(),
+                env!("CARGO_BIN_EXE_fault-server").into(),
+            ),
             ("FAULT_URL".into(), url("127.0.0.1")),
             ("FAULT_LOCALHOST_URL".into(), url("localhost")),
             ("FAULT6_URL".into(), url("[::1]")),

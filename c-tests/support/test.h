@@ -170,6 +170,7 @@ const char *env_text(const char *name);
  * certificates that must not be trusted TLS_EXPIRED_URL, TLS_NOT_YET_VALID_URL,
  * TLS_WRONG_HOST_URL, TLS_SELF_SIGNED_URL, TLS_UNKNOWN_ROOT_URL.
  * Fault server (the paths are in fault-server/main.rs): FAULT_URL, FAULT_LOCALHOST_URL, FAULT6_URL.
+ * FAULT_SERVER: the fault server's program, for tests that start one of their own.
  * Files: SSL_CERT_FILE and CA_FILE (the root that is trusted), OTHER_CA_FILE (behind
  * TLS_UNKNOWN_ROOT_URL), WWW_DIR (what nginx serves), NGINX_ACCESS_LOG (connection number, number
  * of the request on it, protocol, method, URI, status), TMPDIR and HOME (the test's own).
