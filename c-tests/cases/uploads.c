@@ -424,8 +424,9 @@ static int64_t produce(void *context, uint8_t *buffer, size_t max_length)
     return result;
 }
 
-static bool open_producer(void *context)
+static bool open_producer(void *context, nsurlsession_input_stream_t *stream)
 {
+    (void)stream;
     ((struct producer *)context)->opened++;
     return true;
 }

@@ -148,7 +148,7 @@ impl Drop for OutputStream {
 struct FromPair(Arc<Shared>);
 
 impl Source for FromPair {
-    fn open(&mut self) -> Result<(), Arc<Error>> {
+    fn open(&mut self, _: &Arc<InputStream>) -> Result<(), Arc<Error>> {
         Ok(())
     }
 

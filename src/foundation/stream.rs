@@ -42,7 +42,7 @@ pub enum Reading {
 /// be the program's code. Dropped once it was closed.
 pub trait Source: Send {
     /// Called once, before anything else.
-    fn open(&mut self) -> Result<(), Arc<Error>>;
+    fn open(&mut self, stream: &Arc<InputStream>) -> Result<(), Arc<Error>>;
     /// Fills a buffer, which is not empty.
     fn read(&mut self, buffer: &mut [u8]) -> Reading;
     /// Called once, after `open` succeeded.
@@ -195,7 +195,7 @@ impl InputStream {
     }
 
     /// Opens the stream; a stream opens once. False when it cannot be opened.
-    pub fn open(&self) -> bool {
+    pub fn open(self: &Arc<Self>) -> bool {
         let mut state = self.state.locked();
         if state.status != StreamStatus::NotOpen {
             return false;
@@ -205,7 +205,7 @@ impl InputStream {
         };
         state.status = StreamStatus::Opening;
         drop(state);
-        let opened = source.open();
+        let opened = source.open(self);
         let mut state = self.state.locked();
         state.opened = opened.is_ok();
         if state.status == StreamStatus::Opening {
@@ -370,7 +370,7 @@ struct FromData {
 }
 
 impl Source for FromData {
-    fn open(&mut self) -> Result<(), Arc<Error>> {
+    fn open(&mut self, _: &Arc<InputStream>) -> Result<(), Arc<Error>> {
         Ok(())
     }
 
@@ -400,7 +400,7 @@ impl FromFile {
 }
 
 impl Source for FromFile {
-    fn open(&mut self) -> Result<(), Arc<Error>> {
+    fn open(&mut self, _: &Arc<InputStream>) -> Result<(), Arc<Error>> {
         let opened = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)

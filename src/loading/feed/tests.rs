@@ -223,7 +223,7 @@ impl Scripted {
 }
 
 impl Source for Scripted {
-    fn open(&mut self) -> Result<(), Arc<Error>> {
+    fn open(&mut self, _: &Arc<InputStream>) -> Result<(), Arc<Error>> {
         self.tell("open");
         Ok(())
     }
