@@ -832,7 +832,7 @@ TEST(sources_that_are_held_up_hold_up_no_files)
         sessions[0], request, url, record_completion, completion);
     nsurlsession_task_resume(task);
     completion_wait(completion);
-    CHECK_EQ_STR(text_of_data(completion->data), pattern_sink(5000));
+    CHECK_EQ_STR(completion->body, pattern_sink(5000));
     nsurlsession_release(task);
     nsurlsession_release(request);
     for (int index = 0; index < SOURCES; index++) {

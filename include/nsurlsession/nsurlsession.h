@@ -470,8 +470,8 @@ void nsurlsession_redirection_completion_call(
 
 /**
  * Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the
- * first call counts; later ones are logged. The task retains `stream`, which must not have been opened.
- * NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+ * first call counts; later ones are logged. The task retains `stream`, which must not have been
+ * opened. NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
  */
 void nsurlsession_body_stream_completion_call(
     nsurlsession_body_stream_completion_t *NSURLSESSION_NULLABLE completion,
@@ -1144,9 +1144,9 @@ nsurlsession_error_t *NSURLSESSION_NULLABLE nsurlsession_io_stream_stream_error(
 
 /**
  * +[NSStream getBoundStreamsWithBufferSize:inputStream:outputStream:]. Makes two streams: what is
- * written to `*output_stream` is read from `*input_stream`. At most `buffer_size` bytes wait between
- * them (0 counts as 1): whoever writes more waits. The caller releases both. NULL for either
- * pointer: nothing is made.
+ * written to `*output_stream` is read from `*input_stream`. At most `buffer_size` bytes wait
+ * between them (0 counts as 1): whoever writes more waits. The caller releases both. NULL for
+ * either pointer: nothing is made.
  */
 void nsurlsession_io_stream_get_bound_streams_with_buffer_size_input_stream_output_stream(
     size_t buffer_size,
@@ -1154,7 +1154,8 @@ void nsurlsession_io_stream_get_bound_streams_with_buffer_size_input_stream_outp
     nsurlsession_output_stream_t *NSURLSESSION_NULLABLE *NSURLSESSION_NULLABLE output_stream);
 
 /**
- * +[NSInputStream inputStreamWithData:]. A stream of these bytes. The caller releases it. NULL: NULL.
+ * +[NSInputStream inputStreamWithData:]. A stream of these bytes. The caller releases it. NULL:
+ * NULL.
  */
 nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_data(
     const nsurlsession_data_t *NSURLSESSION_NULLABLE data);
@@ -1226,8 +1227,8 @@ bool nsurlsession_output_stream_has_space_available(
 /* ---- NSURL, as far as a C string needs help -------------------------------------------------- */
 
 /**
- * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what open(2)
- * takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
+ * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what
+ * open(2) takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
  */
 nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_url_path(
     const char *NSURLSESSION_NULLABLE url);
