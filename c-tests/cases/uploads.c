@@ -198,7 +198,8 @@ TEST(a_file_that_is_changed_meanwhile)
     CHECK_EQ_INT(recorder_event(recorder, CALLBACK_COMPLETE, 1).value,
                  NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED);
     nsurlsession_error_t *error = nsurlsession_task_error(task);
-    CHECK_CONTAINS(nsurlsession_error_localized_failure_reason(error), "was changed");
+    CHECK_CONTAINS(nsurlsession_error_localized_failure_reason(error),
+                   "shrank from 16777216 to 12582912 bytes");
     nsurlsession_release(error);
     nsurlsession_release(task);
     session_end(session);
@@ -423,8 +424,9 @@ static int64_t produce(void *context, uint8_t *buffer, size_t max_length)
     return result;
 }
 
-static bool open_producer(void *context)
+static bool open_producer(void *context, nsurlsession_input_stream_t *stream)
 {
+    (void)stream;
     ((struct producer *)context)->opened++;
     return true;
 }

@@ -895,6 +895,24 @@ static void *make_queue(void)
     return nsurlsession_queue_new();
 }
 
+static void *make_input_stream(void)
+{
+    nsurlsession_data_t *data = make_data();
+    nsurlsession_input_stream_t *stream = nsurlsession_input_stream_with_data(data);
+    nsurlsession_release(data);
+    return stream;
+}
+
+static void *make_output_stream(void)
+{
+    nsurlsession_input_stream_t *input;
+    nsurlsession_output_stream_t *output;
+    nsurlsession_io_stream_get_bound_streams_with_buffer_size_input_stream_output_stream(
+        16, &input, &output);
+    nsurlsession_release(input);
+    return output;
+}
+
 struct class {
     const char *name;
     void *(*make)(void);
@@ -915,6 +933,8 @@ static const struct class classes[] = {
     {"session", make_session, "session", false, false},
     {"task", make_task, URL, false, false},
     {"queue", make_queue, "queue", false, false},
+    {"input_stream", make_input_stream, "input stream", false, false},
+    {"output_stream", make_output_stream, "output stream", false, false},
 };
 enum { CLASSES = sizeof classes / sizeof classes[0] };
 
@@ -1221,6 +1241,8 @@ static void check_requests_refuse(void *handle)
     VOID(nsurlsession_request_add_value_for_http_header_field, handle, "1", "X-One");
     ZERO(nsurlsession_request_http_body, handle);
     VOID(nsurlsession_request_set_http_body, handle, NULL);
+    ZERO(nsurlsession_request_http_body_stream, handle);
+    VOID(nsurlsession_request_set_http_body_stream, handle, NULL);
 }
 
 static void check_responses_refuse(void *handle)
@@ -1315,8 +1337,48 @@ static void check_queues_refuse(void *handle)
     VOID(nsurlsession_work_discard, handle);
 }
 
+static void check_input_streams_refuse(void *handle)
+{
+    uint8_t byte;
+    VOID(nsurlsession_input_stream_signal, handle);
+    REFUSED(nsurlsession_input_stream_read_max_length,
+            CHECK_EQ_INT(nsurlsession_input_stream_read_max_length(handle, &byte, 1), -1));
+    ZERO(nsurlsession_input_stream_has_bytes_available, handle);
+    nsurlsession_request_t *request = nsurlsession_request_with_url(URL);
+    VOID(nsurlsession_request_set_http_body_stream, request, handle);
+    CHECK(nsurlsession_request_http_body_stream(request) == NULL);
+    nsurlsession_release(request);
+}
+
+static void check_output_streams_refuse(void *handle)
+{
+    const uint8_t byte = 0;
+    REFUSED(nsurlsession_output_stream_write_max_length,
+            CHECK_EQ_INT(nsurlsession_output_stream_write_max_length(handle, &byte, 1), -1));
+    ZERO(nsurlsession_output_stream_has_space_available, handle);
+}
+
+/* What both kinds of streams have. */
+static void check_io_streams_refuse(void *handle)
+{
+    VOID(nsurlsession_io_stream_open, handle);
+    VOID(nsurlsession_io_stream_close, handle);
+    ZERO(nsurlsession_io_stream_stream_status, handle);
+    ZERO(nsurlsession_io_stream_stream_error, handle);
+}
+
+/* What makes a stream of bytes takes data only. */
+static void check_makers_of_streams_refuse(void *handle)
+{
+    ZERO(nsurlsession_input_stream_with_data, handle);
+}
+
 static void check_everything_refuses(void *handle)
 {
+    check_input_streams_refuse(handle);
+    check_output_streams_refuse(handle);
+    check_io_streams_refuse(handle);
+    check_makers_of_streams_refuse(handle);
     check_values_refuse(handle);
     check_arrays_refuse(handle);
     check_errors_refuse(handle);
@@ -1360,6 +1422,10 @@ TEST_EACH(handles_of_another_class, struct class, classes)
         {"session", check_sessions_refuse},
         {"task", check_tasks_refuse},
         {"queue", check_queues_refuse},
+        {"input_stream", check_input_streams_refuse},
+        {"output_stream", check_output_streams_refuse},
+        {"input_stream output_stream", check_io_streams_refuse},
+        {"data", check_makers_of_streams_refuse},
     };
     must_log = true;
     void *object = row->make();

@@ -1121,9 +1121,11 @@ void nsurlsession_progress_set_change_handler(
 void nsurlsession_io_stream_open(const void *NSURLSESSION_NULLABLE stream);
 
 /**
- * -[NSStream close]. Closes an input or output stream for good. Of a bound pair, the reading end
- * comes to its end when the other is closed and all is read; the writing end fails when the other
- * is closed. The last release of a handle closes too. NULL, or what is no stream: nothing.
+ * -[NSStream close]. Closes an input or output stream for good; a thread that waits to read or to
+ * write returns with -1. Of a bound pair, the reading end comes to its end when the other is closed
+ * and all is read; the writing end fails with EPIPE when the other is closed. The last release of a
+ * stream closes it too. Any thread may call this, also inside a function of the stream's own
+ * source, which is closed when that returns. NULL, or what is no stream: nothing.
  */
 void nsurlsession_io_stream_close(const void *NSURLSESSION_NULLABLE stream);
 
@@ -1177,8 +1179,8 @@ nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_wit
  * instance. The struct is copied. The source is used by one thread at a time, on threads of the
  * library's when the stream is a request's body; it may block there, but a source that returns
  * NSURLSESSION_STREAM_READ_NOT_NOW and signals later blocks nothing. The context is released
- * exactly once, with the stream. The caller releases the stream. NULL, or a source without `read`:
- * NULL, and the context is released.
+ * exactly once, when the stream is closed or freed. The caller releases the stream. NULL, or a
+ * source without `read`: NULL, and the context is released.
  */
 nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_source(
     const nsurlsession_input_stream_source_t *NSURLSESSION_NULLABLE source);
@@ -1191,8 +1193,8 @@ void nsurlsession_input_stream_signal(nsurlsession_input_stream_t *NSURLSESSION_
 
 /**
  * -[NSInputStream read:maxLength:]. Reads up to `max_length` bytes into `buffer` and returns how
- * many; 0 at the end; -1 when the stream is not open or failed. Waits while there are none. NULL
- * for the stream or the buffer: -1. A `max_length` of 0: 0.
+ * many; 0 at the end; -1 when the stream is not open, was closed meanwhile or failed. Waits while
+ * there are none. NULL for the stream or the buffer: -1. A `max_length` of 0: 0.
  */
 int64_t nsurlsession_input_stream_read_max_length(
     nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream,
@@ -1200,7 +1202,8 @@ int64_t nsurlsession_input_stream_read_max_length(
 
 /**
  * -[NSInputStream hasBytesAvailable]. Whether a read would not have to wait, as far as that can be
- * told. NULL: false.
+ * told: there are bytes, or the end, which was not read yet. False for a stream that is not open
+ * or being read by another thread. NULL: false.
  */
 bool nsurlsession_input_stream_has_bytes_available(
     const nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
@@ -1214,7 +1217,10 @@ int64_t nsurlsession_output_stream_write_max_length(
     nsurlsession_output_stream_t *NSURLSESSION_NULLABLE stream,
     const uint8_t *NSURLSESSION_NULLABLE bytes, size_t max_length);
 
-/** -[NSOutputStream hasSpaceAvailable]. Whether a write would not have to wait. NULL: false. */
+/**
+ * -[NSOutputStream hasSpaceAvailable]. Whether a write would not have to wait: there is room, or
+ * nobody reads any more, which a write says. False for a stream that is not open. NULL: false.
+ */
 bool nsurlsession_output_stream_has_space_available(
     const nsurlsession_output_stream_t *NSURLSESSION_NULLABLE stream);
 

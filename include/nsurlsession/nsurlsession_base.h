@@ -601,22 +601,31 @@ typedef struct nsurlsession_delegate_t {
 
 /* ---- Streams ------------------------------------------------------------------------------ */
 
-/* Where a stream of nsurlsession_input_stream_with_source has its bytes from. */
+/*
+ * Where a stream of nsurlsession_input_stream_with_source has its bytes from. Its functions are
+ * called one at a time, by whoever opens, reads or closes the stream: threads of the library's when
+ * it is a request's body. They may call any function, also for the stream itself.
+ */
 typedef struct nsurlsession_input_stream_source_t {
     size_t struct_size;
     void *NSURLSESSION_NULLABLE context;
-    /* Called exactly once with the context, when the stream is freed. */
+    /* Called exactly once with the context: when the stream is closed or freed. */
     nsurlsession_release_block_t NSURLSESSION_NULLABLE release;
     /*
      * Puts up to `max_length` bytes, which is not 0, into `buffer` and returns how many. 0: the end.
-     * NSURLSESSION_STREAM_READ_ERROR: the source failed. NSURLSESSION_STREAM_READ_NOT_NOW: there is
-     * nothing now; nsurlsession_input_stream_signal says when there is.
+     * NSURLSESSION_STREAM_READ_ERROR: the source failed, with the number in errno (0: EIO).
+     * NSURLSESSION_STREAM_READ_NOT_NOW: there is nothing now; nsurlsession_input_stream_signal says
+     * when there is.
      */
     int64_t (*NSURLSESSION_NULLABLE read)(void *NSURLSESSION_NULLABLE context,
                                           uint8_t *NSURLSESSION_NONNULL buffer, size_t max_length);
-    /* Called once before the first read; false: the stream fails. May be NULL. */
-    bool (*NSURLSESSION_NULLABLE open)(void *NSURLSESSION_NULLABLE context);
-    /* Called once when nothing more is read. May be NULL. */
+    /*
+     * Called once, before the first read; false: the stream fails, with the number in errno (0:
+     * EIO). A source that signals retains `stream` here and releases it in `close`. May be NULL.
+     */
+    bool (*NSURLSESSION_NULLABLE open)(void *NSURLSESSION_NULLABLE context,
+                                       nsurlsession_input_stream_t *NSURLSESSION_NONNULL stream);
+    /* Called once when nothing more is read, if the stream had been opened. May be NULL. */
     void (*NSURLSESSION_NULLABLE close)(void *NSURLSESSION_NULLABLE context);
 } nsurlsession_input_stream_source_t;
 

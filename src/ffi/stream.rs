@@ -4,11 +4,12 @@ use std::ffi::{c_char, c_void};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use url::Url;
 
 use super::delegate::{Versioned, copied};
 use super::guard::{callback, guarded, misuse};
-use super::object::{borrowed, borrowed_any, handed_out, handed_out_option};
+use super::object::{borrowed, borrowed_any, handed_out, handed_out_option, lent};
 use super::string::text;
 use super::types::{
     OwnedContext, nsurlsession_data_t, nsurlsession_error_t, nsurlsession_input_stream_t,
@@ -32,7 +33,12 @@ pub struct nsurlsession_input_stream_source_t {
             max_length: usize,
         ) -> i64,
     >,
-    pub open: Option<unsafe extern "C-unwind" fn(context: *mut c_void) -> bool>,
+    pub open: Option<
+        unsafe extern "C-unwind" fn(
+            context: *mut c_void,
+            stream: *mut nsurlsession_input_stream_t,
+        ) -> bool,
+    >,
     pub close: Option<unsafe extern "C-unwind" fn(context: *mut c_void)>,
 }
 
@@ -54,35 +60,53 @@ struct CallerSource {
 // time; the struct's own pointer to the context is not used.
 unsafe impl Send for CallerSource {}
 
+impl CallerSource {
+    /// What the caller's function left in errno, which was 0 before.
+    fn error(what: &str) -> Arc<Error> {
+        let number = match Errno::last_raw() {
+            0 => libc::EIO,
+            number => number,
+        };
+        posix_error(number, what)
+    }
+}
+
 impl Source for CallerSource {
-    fn open(&mut self) -> Result<(), Arc<Error>> {
+    fn open(&mut self, stream: &Arc<InputStream>) -> Result<(), Arc<Error>> {
         let Some(open) = self.functions.open else {
             return Ok(());
         };
-        // SAFETY: the caller's function with the caller's context.
-        let opened = callback(|| unsafe { open(self.context.pointer()) });
+        Errno::clear();
+        // SAFETY: the caller's function with the caller's context, and a handle that lives on.
+        let opened = callback(|| unsafe { open(self.context.pointer(), lent(stream)) });
         opened
             .then_some(())
-            .ok_or_else(|| posix_error(libc::EIO, "The source of the stream could not be opened"))
+            .ok_or_else(|| Self::error("The source of the stream could not be opened"))
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Reading {
         let Some(read) = self.functions.read else {
             return Reading::End;
         };
+        Errno::clear();
         // SAFETY: the caller's function with the caller's context, and a buffer of that length.
         let count =
             callback(|| unsafe { read(self.context.pointer(), buffer.as_mut_ptr(), buffer.len()) });
         match usize::try_from(count) {
             Ok(0) => Reading::End,
             Ok(count) if count <= buffer.len() => Reading::Bytes(count),
+            Ok(_) => {
+                let what = "The source of the stream returned more than there was room for";
+                misuse("nsurlsession_input_stream_source_t.read", what);
+                Reading::Failed(posix_error(libc::EOVERFLOW, what))
+            }
             Err(_) if count == NOT_NOW => Reading::NotNow,
-            _ => Reading::Failed(posix_error(libc::EIO, "The source of the stream failed")),
+            Err(_) => Reading::Failed(Self::error("The source of the stream failed")),
         }
     }
 
     fn close(&mut self) {
-        if let Some(close) = self.functions.close.take() {
+        if let Some(close) = self.functions.close {
             // SAFETY: the caller's function with the caller's context.
             callback(|| unsafe { close(self.context.pointer()) });
         }
@@ -130,9 +154,11 @@ pub unsafe extern "C" fn nsurlsession_io_stream_open(stream: *const c_void) {
     });
 }
 
-/// -[NSStream close]. Closes an input or output stream for good. Of a bound pair, the reading end
-/// comes to its end when the other is closed and all is read; the writing end fails when the other
-/// is closed. The last release of a handle closes too. NULL, or what is no stream: nothing.
+/// -[NSStream close]. Closes an input or output stream for good; a thread that waits to read or to
+/// write returns with -1. Of a bound pair, the reading end comes to its end when the other is closed
+/// and all is read; the writing end fails with EPIPE when the other is closed. The last release of a
+/// stream closes it too. Any thread may call this, also inside a function of the stream's own
+/// source, which is closed when that returns. NULL, or what is no stream: nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_io_stream_close(stream: *const c_void) {
     const NAME: &str = "nsurlsession_io_stream_close";
@@ -249,8 +275,8 @@ pub(super) fn file_path(url: *const c_char, name: &str) -> Option<PathBuf> {
 /// instance. The struct is copied. The source is used by one thread at a time, on threads of the
 /// library's when the stream is a request's body; it may block there, but a source that returns
 /// NSURLSESSION_STREAM_READ_NOT_NOW and signals later blocks nothing. The context is released
-/// exactly once, with the stream. The caller releases the stream. NULL, or a source without `read`:
-/// NULL, and the context is released.
+/// exactly once, when the stream is closed or freed. The caller releases the stream. NULL, or a
+/// source without `read`: NULL, and the context is released.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_input_stream_with_source(
     source: *const nsurlsession_input_stream_source_t,
@@ -285,8 +311,8 @@ pub unsafe extern "C" fn nsurlsession_input_stream_signal(
 }
 
 /// -[NSInputStream read:maxLength:]. Reads up to `max_length` bytes into `buffer` and returns how
-/// many; 0 at the end; -1 when the stream is not open or failed. Waits while there are none. NULL
-/// for the stream or the buffer: -1. A `max_length` of 0: 0.
+/// many; 0 at the end; -1 when the stream is not open, was closed meanwhile or failed. Waits while
+/// there are none. NULL for the stream or the buffer: -1. A `max_length` of 0: 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_input_stream_read_max_length(
     stream: *mut nsurlsession_input_stream_t,
@@ -316,7 +342,8 @@ pub unsafe extern "C" fn nsurlsession_input_stream_read_max_length(
 }
 
 /// -[NSInputStream hasBytesAvailable]. Whether a read would not have to wait, as far as that can be
-/// told. NULL: false.
+/// told: there are bytes, or the end, which was not read yet. False for a stream that is not open
+/// or being read by another thread. NULL: false.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_input_stream_has_bytes_available(
     stream: *const nsurlsession_input_stream_t,
@@ -355,7 +382,8 @@ pub unsafe extern "C" fn nsurlsession_output_stream_write_max_length(
     })
 }
 
-/// -[NSOutputStream hasSpaceAvailable]. Whether a write would not have to wait. NULL: false.
+/// -[NSOutputStream hasSpaceAvailable]. Whether a write would not have to wait: there is room, or
+/// nobody reads any more, which a write says. False for a stream that is not open. NULL: false.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_output_stream_has_space_available(
     stream: *const nsurlsession_output_stream_t,

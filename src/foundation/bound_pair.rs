@@ -17,6 +17,13 @@ struct Pipe {
     reader_gone: bool,
 }
 
+impl Pipe {
+    /// Whether what is written would have to wait for a reader.
+    fn is_full(&self) -> bool {
+        !self.reader_gone && self.bytes.len() >= self.capacity
+    }
+}
+
 struct Shared {
     pipe: Mutex<Pipe>,
     room: Condvar,
@@ -79,34 +86,41 @@ impl OutputStream {
 
     /// What was written can still be read; after that the reading end is at its end.
     pub fn close(&self) {
-        self.shared.pipe.locked().writer = StreamStatus::Closed;
-        self.shared.room.notify_all();
-        self.shared.signal.signal();
+        let mut pipe = self.shared.pipe.locked();
+        let before = std::mem::replace(&mut pipe.writer, StreamStatus::Closed);
+        drop(pipe);
+        if before != StreamStatus::Closed {
+            self.shared.room.notify_all();
+            self.shared.signal.signal();
+        }
     }
 
+    /// Whether a write would not have to wait: there is room, or nobody reads any more, which a write
+    /// says.
     pub fn has_space_available(&self) -> bool {
         let pipe = self.shared.pipe.locked();
-        pipe.writer == StreamStatus::Open && !pipe.reader_gone && pipe.bytes.len() < pipe.capacity
+        pipe.writer == StreamStatus::Open && !pipe.is_full()
     }
 
     /// Writes as much as there is room for; waits while there is none. `None` when that is no use.
     pub fn write(&self, bytes: &[u8]) -> Option<usize> {
         let pipe = self.shared.pipe.locked();
-        let full = |pipe: &mut Pipe| {
-            pipe.writer == StreamStatus::Open
-                && !pipe.reader_gone
-                && pipe.bytes.len() >= pipe.capacity
-                && !bytes.is_empty()
+        let waits = |pipe: &mut Pipe| {
+            pipe.writer == StreamStatus::Open && pipe.is_full() && !bytes.is_empty()
         };
-        let waited = self.shared.room.wait_while(pipe, full);
+        let waited = self.shared.room.wait_while(pipe, waits);
         let mut pipe = waited.unwrap_or_else(PoisonError::into_inner);
         if pipe.writer != StreamStatus::Open || pipe.reader_gone {
             return None;
         }
+        let was_empty = pipe.bytes.is_empty();
         let count = bytes.len().min(pipe.capacity - pipe.bytes.len());
         pipe.bytes.extend(&bytes[..count]);
         drop(pipe);
-        self.shared.signal.signal();
+        // Who found nothing is told; who found something comes back by itself.
+        if was_empty && count > 0 {
+            self.shared.signal.signal();
+        }
         Some(count)
     }
 }
@@ -134,7 +148,7 @@ impl Drop for OutputStream {
 struct FromPair(Arc<Shared>);
 
 impl Source for FromPair {
-    fn open(&mut self) -> Result<(), Arc<Error>> {
+    fn open(&mut self, _: &Arc<InputStream>) -> Result<(), Arc<Error>> {
         Ok(())
     }
 
@@ -146,6 +160,7 @@ impl Source for FromPair {
                 _ => Reading::NotNow,
             };
         }
+        let was_full = pipe.is_full();
         let count = pipe.bytes.len().min(buffer.len());
         let (front, back) = pipe.bytes.as_slices();
         let split = front.len().min(count);
@@ -153,16 +168,13 @@ impl Source for FromPair {
         buffer[split..count].copy_from_slice(&back[..count - split]);
         pipe.bytes.drain(..count);
         drop(pipe);
-        self.0.room.notify_all();
+        if was_full {
+            self.0.room.notify_all();
+        }
         Reading::Bytes(count)
     }
 
-    fn close(&mut self) {
-        self.0.pipe.locked().reader_gone = true;
-        self.0.room.notify_all();
-    }
-
-    fn is_ready(&mut self) -> bool {
+    fn is_ready(&self) -> bool {
         let pipe = self.0.pipe.locked();
         !pipe.bytes.is_empty() || pipe.writer == StreamStatus::Closed
     }
@@ -170,7 +182,12 @@ impl Source for FromPair {
 
 impl Drop for FromPair {
     fn drop(&mut self) {
-        self.close();
+        let mut pipe = self.0.pipe.locked();
+        pipe.reader_gone = true;
+        // Nobody will read what waits.
+        pipe.bytes = VecDeque::new();
+        drop(pipe);
+        self.0.room.notify_all();
     }
 }
 

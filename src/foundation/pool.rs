@@ -17,9 +17,13 @@ const MOST_THREADS: usize = 8;
 /// How long a thread waits for work before it ends.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Files and streams are read and written on these: what blocks there must not hold up callbacks,
-/// nor be held up by callbacks that block.
+/// Files are read and written on these: what blocks there must not hold up callbacks, nor be held up
+/// by callbacks that block.
 const MOST_IO_THREADS: usize = 4;
+
+/// The program's own sources of bodies are read on these: they may block for as long as they like,
+/// and hold up nothing but one another.
+const MOST_STREAM_THREADS: usize = 8;
 
 /// Something to run.
 pub trait Work: Send + Sync {
@@ -47,10 +51,16 @@ impl Pool {
         POOL.get_or(|| Pool::new("nsurl-queue", MOST_THREADS))
     }
 
-    /// The pool of this process for what may block on a file or a stream.
+    /// The pool of this process for what may block on a file.
     pub fn io() -> &'static Pool {
         static POOL: PerProcess<Pool> = PerProcess::new();
         POOL.get_or(|| Pool::new("nsurl-io", MOST_IO_THREADS))
+    }
+
+    /// The pool of this process for reading streams.
+    pub fn streams() -> &'static Pool {
+        static POOL: PerProcess<Pool> = PerProcess::new();
+        POOL.get_or(|| Pool::new("nsurl-stream", MOST_STREAM_THREADS))
     }
 
     fn new(name: &'static str, most: usize) -> Pool {

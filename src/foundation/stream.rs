@@ -5,7 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
 
 use super::data::Data;
 use super::dictionary::{Dictionary, Keys};
@@ -37,14 +38,17 @@ pub enum Reading {
     Failed(Arc<Error>),
 }
 
-/// Where a stream's bytes come from. Used by one thread at a time.
+/// Where a stream's bytes come from. Used by one thread at a time, and never under a lock: it may
+/// be the program's code. Dropped once it was closed.
 pub trait Source: Send {
-    fn open(&mut self) -> Result<(), Arc<Error>>;
+    /// Called once, before anything else.
+    fn open(&mut self, stream: &Arc<InputStream>) -> Result<(), Arc<Error>>;
     /// Fills a buffer, which is not empty.
     fn read(&mut self, buffer: &mut [u8]) -> Reading;
-    fn close(&mut self);
-    /// Whether a read would not have to wait, as far as that can be told.
-    fn is_ready(&mut self) -> bool {
+    /// Called once, after `open` succeeded.
+    fn close(&mut self) {}
+    /// Whether a read would not have to wait, as far as that can be told. Called under a lock.
+    fn is_ready(&self) -> bool {
         true
     }
 }
@@ -57,7 +61,7 @@ pub fn posix_error(number: i32, what: &str) -> Arc<Error> {
     Error::new(POSIX_DOMAIN, i64::from(number), Arc::new(info))
 }
 
-pub(super) type Waker = Arc<dyn Fn() + Send + Sync>;
+pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// Tells whoever reads a stream that there may be something to read.
 #[derive(Default)]
@@ -96,9 +100,24 @@ impl Signal {
     }
 }
 
+/// Where the source is.
+enum Place {
+    Here(Box<dyn Source>),
+    /// A thread uses it, and puts it back.
+    With(ThreadId),
+    Gone,
+}
+
 struct State {
     status: StreamStatus,
     error: Option<Arc<Error>>,
+    source: Place,
+    /// The source was opened, and not closed yet.
+    opened: bool,
+    /// Another thread found the source in use, and waits for a signal.
+    contended: bool,
+    /// The source had nothing when the signal had this number.
+    dry: Option<u64>,
 }
 
 #[repr(C)]
@@ -107,11 +126,17 @@ pub struct InputStream {
     /// How many bytes there are, where that is known.
     length: Option<u64>,
     state: Mutex<State>,
-    source: Mutex<Box<dyn Source>>,
     signal: Arc<Signal>,
 }
 
 begins_with_header!(InputStream);
+
+/// What an attempt to read comes to.
+enum Attempt {
+    Done(Reading),
+    /// Nothing until the signal has another number than this.
+    Wait(u64),
+}
 
 impl InputStream {
     pub fn new(source: Box<dyn Source>, signal: Arc<Signal>, length: Option<u64>) -> Arc<Self> {
@@ -121,8 +146,11 @@ impl InputStream {
             state: Mutex::new(State {
                 status: StreamStatus::NotOpen,
                 error: None,
+                source: Place::Here(source),
+                opened: false,
+                contended: false,
+                dry: None,
             }),
-            source: Mutex::new(source),
             signal,
         })
     }
@@ -155,84 +183,171 @@ impl InputStream {
         self.signal.signal();
     }
 
-    /// What is called, on whatever thread, when there may be something to read.
-    pub fn set_waker(&self, waker: Option<Waker>) {
-        self.signal.state.locked().waker = waker;
+    /// Lets `waker` be called, on whatever thread and under no lock, when there may be something to
+    /// read. False when there is such a one already: a stream has one reader in the library.
+    pub fn set_waker(&self, waker: Waker) -> bool {
+        let mut state = self.signal.state.locked();
+        let free = state.waker.is_none();
+        if free {
+            state.waker = Some(waker);
+        }
+        free
     }
 
     /// Opens the stream; a stream opens once. False when it cannot be opened.
-    pub fn open(&self) -> bool {
+    pub fn open(self: &Arc<Self>) -> bool {
         let mut state = self.state.locked();
         if state.status != StreamStatus::NotOpen {
             return false;
         }
+        let Some(mut source) = Self::borrow_source(&mut state) else {
+            return false;
+        };
         state.status = StreamStatus::Opening;
         drop(state);
-        let opened = self.source.locked().open();
+        let opened = source.open(self);
         let mut state = self.state.locked();
-        if state.status != StreamStatus::Opening {
-            return false;
-        }
-        match opened {
-            Ok(()) => state.status = StreamStatus::Open,
-            Err(error) => {
-                state.status = StreamStatus::Error;
-                state.error = Some(error);
+        state.opened = opened.is_ok();
+        if state.status == StreamStatus::Opening {
+            match opened {
+                Ok(()) => state.status = StreamStatus::Open,
+                Err(error) => {
+                    state.status = StreamStatus::Error;
+                    state.error = Some(error);
+                }
             }
         }
-        state.status == StreamStatus::Open
+        let is_open = state.status == StreamStatus::Open;
+        self.put_back(state, source);
+        is_open
     }
 
+    /// Closes the stream for good. A source that is in use is closed when it is no more.
     pub fn close(&self) {
-        self.state.locked().status = StreamStatus::Closed;
-        self.source.locked().close();
+        let mut state = self.state.locked();
+        state.status = StreamStatus::Closed;
+        self.dispose(state);
         // Whoever waits to read waits for nothing now.
         self.signal.signal();
     }
 
-    /// Reads without waiting.
+    /// Reads without waiting for a producer.
     pub fn try_read(&self, buffer: &mut [u8]) -> Reading {
-        match self.status() {
-            StreamStatus::Open => {}
-            StreamStatus::AtEnd => return Reading::End,
-            _ => {
-                let error = self.error();
-                let error =
-                    error.unwrap_or_else(|| posix_error(libc::EBADF, "The stream is not open"));
-                return Reading::Failed(error);
-            }
+        match self.attempt(buffer) {
+            Attempt::Done(reading) => reading,
+            Attempt::Wait(_) => Reading::NotNow,
         }
-        if buffer.is_empty() {
-            return Reading::NotNow;
-        }
-        let reading = self.source.locked().read(buffer);
-        let mut state = self.state.locked();
-        if state.status == StreamStatus::Open {
-            match &reading {
-                Reading::End => state.status = StreamStatus::AtEnd,
-                Reading::Failed(error) => {
-                    state.status = StreamStatus::Error;
-                    state.error = Some(Arc::clone(error));
-                }
-                Reading::Bytes(_) | Reading::NotNow => {}
-            }
-        }
-        reading
     }
 
     /// Reads, and waits until there is something.
     pub fn read(&self, buffer: &mut [u8]) -> Reading {
         loop {
-            let seen = self.signal.count();
-            match self.try_read(buffer) {
-                Reading::NotNow if !buffer.is_empty() => self.signal.wait(seen),
-                reading => return reading,
+            match self.attempt(buffer) {
+                Attempt::Done(reading) => return reading,
+                Attempt::Wait(seen) => self.signal.wait(seen),
             }
         }
     }
 
+    /// Whether a read would not have to wait: there are bytes, or the end, which was not read yet.
     pub fn has_bytes_available(&self) -> bool {
-        self.status() == StreamStatus::Open && self.source.locked().is_ready()
+        let state = self.state.locked();
+        let is_dry = state.dry.is_some_and(|seen| seen == self.signal.count());
+        match &state.source {
+            Place::Here(source) if state.status == StreamStatus::Open => {
+                !is_dry && source.is_ready()
+            }
+            _ => false,
+        }
+    }
+
+    fn attempt(&self, buffer: &mut [u8]) -> Attempt {
+        let refused = |what| Attempt::Done(Reading::Failed(posix_error(libc::EBADF, what)));
+        let mut state = self.state.locked();
+        match (state.status, &state.error) {
+            (StreamStatus::AtEnd, _) => return Attempt::Done(Reading::End),
+            (StreamStatus::Error, Some(error)) => {
+                return Attempt::Done(Reading::Failed(Arc::clone(error)));
+            }
+            (StreamStatus::Open | StreamStatus::Opening | StreamStatus::Reading, _) => {}
+            _ => return refused("The stream is not open"),
+        }
+        if buffer.is_empty() {
+            return Attempt::Done(Reading::NotNow);
+        }
+        let seen = self.signal.count();
+        let Some(mut source) = Self::borrow_source(&mut state) else {
+            if matches!(state.source, Place::With(thread) if thread == thread::current().id()) {
+                return refused("The stream is read by its own source");
+            }
+            state.contended = true;
+            return Attempt::Wait(seen);
+        };
+        state.status = StreamStatus::Reading;
+        drop(state);
+        let reading = source.read(buffer);
+        let mut state = self.state.locked();
+        state.dry = matches!(reading, Reading::NotNow).then_some(seen);
+        let closed = state.status == StreamStatus::Closed;
+        if !closed {
+            state.status = match &reading {
+                Reading::Bytes(_) | Reading::NotNow => StreamStatus::Open,
+                Reading::End => StreamStatus::AtEnd,
+                Reading::Failed(error) => {
+                    state.error = Some(Arc::clone(error));
+                    StreamStatus::Error
+                }
+            };
+        }
+        self.put_back(state, source);
+        match reading {
+            _ if closed => refused("The stream was closed"),
+            Reading::NotNow => Attempt::Wait(seen),
+            reading => Attempt::Done(reading),
+        }
+    }
+
+    /// Takes the source to use it on this thread, without the lock.
+    fn borrow_source(state: &mut State) -> Option<Box<dyn Source>> {
+        if !matches!(state.source, Place::Here(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut state.source, Place::With(thread::current().id())) {
+            Place::Here(source) => Some(source),
+            Place::With(_) | Place::Gone => None,
+        }
+    }
+
+    fn put_back(&self, mut state: MutexGuard<'_, State>, source: Box<dyn Source>) {
+        state.source = Place::Here(source);
+        let contended = std::mem::take(&mut state.contended);
+        if state.status == StreamStatus::Closed {
+            self.dispose(state);
+        } else {
+            drop(state);
+        }
+        if contended {
+            self.signal.signal();
+        }
+    }
+
+    /// Closes the source and lets go of it, unless a thread uses it.
+    fn dispose(&self, mut state: MutexGuard<'_, State>) {
+        if !matches!(state.source, Place::Here(_)) {
+            return;
+        }
+        let source = std::mem::replace(&mut state.source, Place::Gone);
+        let opened = std::mem::take(&mut state.opened);
+        drop(state);
+        if let (Place::Here(mut source), true) = (source, opened) {
+            source.close();
+        }
+    }
+}
+
+impl Drop for InputStream {
+    fn drop(&mut self) {
+        self.dispose(self.state.locked());
     }
 }
 
@@ -255,7 +370,7 @@ struct FromData {
 }
 
 impl Source for FromData {
-    fn open(&mut self) -> Result<(), Arc<Error>> {
+    fn open(&mut self, _: &Arc<InputStream>) -> Result<(), Arc<Error>> {
         Ok(())
     }
 
@@ -270,14 +385,6 @@ impl Source for FromData {
             Reading::Bytes(count)
         }
     }
-
-    fn close(&mut self) {
-        self.read = self.data.bytes().len();
-    }
-
-    fn is_ready(&mut self) -> bool {
-        self.read < self.data.bytes().len()
-    }
 }
 
 struct FromFile {
@@ -288,19 +395,25 @@ struct FromFile {
 impl FromFile {
     fn error(&self, error: &io::Error) -> Arc<Error> {
         let number = error.raw_os_error().unwrap_or(libc::EIO);
-        posix_error(number, &self.path.display().to_string())
+        posix_error(number, &format!("“{}” cannot be read", self.path.display()))
     }
 }
 
 impl Source for FromFile {
-    fn open(&mut self) -> Result<(), Arc<Error>> {
+    fn open(&mut self, _: &Arc<InputStream>) -> Result<(), Arc<Error>> {
         let opened = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(&self.path);
         let file = opened.map_err(|error| self.error(&error))?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        let metadata = file.metadata().map_err(|error| self.error(&error))?;
+        if metadata.is_dir() {
             return Err(self.error(&io::Error::from_raw_os_error(libc::EISDIR)));
+        }
+        if !metadata.is_file() {
+            // Reading a pipe or a device could wait for ever, or not wait where it should.
+            let what = format!("“{}” is no regular file", self.path.display());
+            return Err(posix_error(libc::EINVAL, &what));
         }
         self.file = Some(file);
         Ok(())
@@ -310,16 +423,14 @@ impl Source for FromFile {
         let Some(file) = &mut self.file else {
             return Reading::End;
         };
-        match file.read(buffer) {
-            Ok(0) => Reading::End,
-            Ok(count) => Reading::Bytes(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read(buffer),
-            Err(error) => Reading::Failed(self.error(&error)),
+        loop {
+            return match file.read(buffer) {
+                Ok(0) => Reading::End,
+                Ok(count) => Reading::Bytes(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Reading::Failed(self.error(&error)),
+            };
         }
-    }
-
-    fn close(&mut self) {
-        self.file = None;
     }
 }
 

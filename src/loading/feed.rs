@@ -11,10 +11,14 @@ use crate::foundation::pool::{Pool, Work};
 use crate::foundation::stream::{InputStream, Reading};
 use crate::foundation::sync::Lock;
 
-/// Bytes are read in pieces of this size.
+/// Bytes are read in pieces of this size, once it is known that there are as many.
 const PIECE: usize = 512 * 1024;
+/// How large the first piece may be.
+const FIRST_PIECE: usize = 64 * 1024;
 /// So many pieces wait at most.
 const PIECES: usize = 4;
+/// What is no longer than this is put to the piece before it, if there is room.
+const SMALL: usize = 64 * 1024;
 
 /// Where the bytes come from.
 #[derive(Clone)]
@@ -33,19 +37,28 @@ pub enum Taken {
     Failed(Failure),
 }
 
+struct Piece {
+    buffer: Vec<u8>,
+    length: usize,
+}
+
 #[derive(Default)]
 struct State {
-    pieces: VecDeque<Vec<u8>>,
+    pieces: VecDeque<Piece>,
     /// How much of the first piece was taken.
     taken: usize,
     spares: Vec<Vec<u8>>,
+    /// How large the next piece may be.
+    size: usize,
     /// Where a file is read next.
     offset: u64,
     /// Grows when reading begins anew: what was read for an earlier beginning is thrown away.
     turn: u64,
     end: Option<Result<(), Failure>>,
-    /// A thread is reading, or about to.
+    /// A thread is reading, or about to: only one at a time.
     reading: bool,
+    /// The stream was opened by this feed.
+    opened: bool,
     /// The stream has nothing now; it will say when it has.
     dry: bool,
     /// How often it said so.
@@ -59,64 +72,67 @@ type Notifier = Box<dyn Fn() + Send + Sync>;
 
 struct Shared {
     origin: Origin,
+    /// The stream is this feed's alone.
+    owned: bool,
     state: Mutex<State>,
-    /// Held while something is read, by one thread at a time.
-    source: Mutex<bool>,
     notify: Notifier,
     this: Weak<Shared>,
 }
 
 /// Bytes on their way from a file or a stream.
-pub struct Feed(Arc<Shared>);
+pub struct Feed {
+    /// Taken when the feed goes.
+    shared: Option<Arc<Shared>>,
+}
 
 impl Feed {
-    /// Begins to read from `offset` on, where the origin is a file. `notify` is called on other
-    /// threads and must not block.
+    /// Begins to read: a file from `offset` on. A stream is opened, and closed in the end. `notify` is
+    /// called on other threads, once for each `Taken::Wait`, and must not block.
     pub fn new(origin: Origin, offset: u64, notify: Notifier) -> Feed {
-        let feed = Feed(Arc::new_cyclic(|this| Shared {
-            origin,
-            state: Mutex::new(State {
-                offset,
-                ..State::default()
-            }),
-            source: Mutex::new(false),
-            notify,
-            this: Weak::clone(this),
-        }));
-        if let Origin::Stream(stream) = &feed.0.origin {
-            let this = Weak::clone(&feed.0.this);
-            stream.set_waker(Some(Arc::new(move || {
-                if let Some(shared) = this.upgrade() {
-                    shared.refill();
+        let shared = Arc::new_cyclic(|this: &Weak<Shared>| {
+            let owned = match &origin {
+                Origin::File(_) => true,
+                Origin::Stream(stream) => {
+                    let this = Weak::clone(this);
+                    stream.set_waker(Arc::new(move || {
+                        if let Some(shared) = this.upgrade() {
+                            shared.refill();
+                        }
+                    }))
                 }
-            })));
+            };
+            let taken = || {
+                let failure = Failure::new(error_code::REQUEST_BODY_STREAM_EXHAUSTED);
+                failure.detail("The stream of the body was used for another request already.")
+            };
+            Shared {
+                origin,
+                owned,
+                state: Mutex::new(State {
+                    offset,
+                    size: FIRST_PIECE,
+                    end: (!owned).then(|| Err(taken())),
+                    ..State::default()
+                }),
+                notify,
+                this: Weak::clone(this),
+            }
+        });
+        shared.read_on(&mut shared.state.locked());
+        Feed {
+            shared: Some(shared),
         }
-        feed.0.read_on(&mut feed.0.state.locked());
-        feed
     }
 
     /// Moves bytes into a buffer. Never blocks.
     pub fn take(&self, buffer: &mut [u8]) -> Taken {
-        let mut state = self.0.state.locked();
-        let state = &mut *state;
-        let mut count = 0;
-        while count < buffer.len() {
-            let taken = state.taken;
-            let Some(piece) = state.pieces.front() else {
-                break;
-            };
-            let more = (piece.len() - taken).min(buffer.len() - count);
-            buffer[count..count + more].copy_from_slice(&piece[taken..taken + more]);
-            count += more;
-            state.taken += more;
-            if state.taken == piece.len() {
-                state.taken = 0;
-                let spare = state.pieces.pop_front();
-                state.spares.extend(spare);
-            }
-        }
-        if state.end.is_none() && !state.dry {
-            self.0.read_on(state);
+        let Some(shared) = &self.shared else {
+            return Taken::End;
+        };
+        let mut state = shared.state.locked();
+        let count = state.take(buffer);
+        if !state.dry && state.pieces.len() <= PIECES / 2 {
+            shared.read_on(&mut state);
         }
         if count > 0 {
             return Taken::Bytes(count);
@@ -131,44 +147,120 @@ impl Feed {
         }
     }
 
-    /// Begins anew at a place of the file. False for a stream: its bytes come once.
+    /// Begins anew at a place of the file. False when there is no such place, and for a stream: its
+    /// bytes come once.
     pub fn rewind(&self, offset: u64) -> bool {
-        if matches!(self.0.origin, Origin::Stream(_)) {
+        let Some(shared) = &self.shared else {
             return false;
+        };
+        match &shared.origin {
+            Origin::File(file) if offset <= file.length() => {}
+            _ => return false,
         }
-        let mut state = self.0.state.locked();
-        let pieces = std::mem::take(&mut state.pieces);
-        state.spares.extend(pieces);
-        state.taken = 0;
+        let mut state = shared.state.locked();
+        state.forget();
         state.offset = offset;
         state.turn += 1;
         state.end = None;
-        self.0.read_on(&mut state);
+        shared.read_on(&mut state);
         true
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.0.state.locked().gone = true;
-        if let Origin::Stream(stream) = &self.0.origin {
-            stream.set_waker(None);
+        let Some(shared) = self.shared.take() else {
+            return;
+        };
+        let mut state = shared.state.locked();
+        state.gone = true;
+        state.awaited = false;
+        let reads = std::mem::replace(&mut state.reading, true);
+        drop(state);
+        // The stream may be the program's, and this the last reference: not on this thread.
+        let pool = shared.pool();
+        if reads {
+            pool.submit_patiently(Arc::new(Farewell { _shared: shared }));
+        } else {
+            pool.submit_patiently(shared);
         }
-        // The stream may be the caller's, and this the last reference: not here.
-        Pool::io().submit_patiently(Arc::clone(&self.0) as Arc<dyn Work>);
+    }
+}
+
+/// Lets go of what a thread may still be reading for.
+struct Farewell {
+    _shared: Arc<Shared>,
+}
+
+impl Work for Farewell {
+    fn perform(self: Arc<Self>) {}
+}
+
+impl State {
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let mut count = 0;
+        while count < buffer.len() {
+            let Some(piece) = self.pieces.front() else {
+                break;
+            };
+            let waiting = &piece.buffer[self.taken..piece.length];
+            let more = waiting.len().min(buffer.len() - count);
+            buffer[count..count + more].copy_from_slice(&waiting[..more]);
+            count += more;
+            self.taken += more;
+            if self.taken == piece.length {
+                self.taken = 0;
+                let spare = self.pieces.pop_front().map(|piece| piece.buffer);
+                self.spares.extend(spare);
+            }
+        }
+        count
+    }
+
+    /// Appends what was read.
+    fn push(&mut self, buffer: Vec<u8>, length: usize) {
+        self.offset += length as u64;
+        if length == self.size {
+            self.size = (self.size * 2).min(PIECE);
+        }
+        if length <= SMALL
+            && let Some(last) = self.pieces.back_mut()
+            && let Some(room) = last.buffer[last.length..].get_mut(..length)
+        {
+            room.copy_from_slice(&buffer[..length]);
+            last.length += length;
+            self.spares.push(buffer);
+            return;
+        }
+        self.pieces.push_back(Piece { buffer, length });
+    }
+
+    /// Throws away what waits.
+    fn forget(&mut self) {
+        self.taken = 0;
+        let pieces = self.pieces.drain(..).map(|piece| piece.buffer);
+        self.spares.extend(pieces);
     }
 }
 
 impl Shared {
-    /// Has a thread read, unless enough waits.
+    /// Where this is read. What blocks in a stream must not hold up files.
+    fn pool(&self) -> &'static Pool {
+        match &self.origin {
+            Origin::File(_) => Pool::io(),
+            Origin::Stream(_) => Pool::streams(),
+        }
+    }
+
+    /// Has a thread read, unless enough waits or nothing more comes.
     fn read_on(&self, state: &mut State) {
-        if state.reading || state.pieces.len() >= PIECES {
+        if state.reading || state.end.is_some() || state.pieces.len() >= PIECES {
             return;
         }
         if let Some(this) = self.this.upgrade() {
             state.reading = true;
             state.dry = false;
-            Pool::io().submit(this);
+            self.pool().submit(this);
         }
     }
 
@@ -177,12 +269,10 @@ impl Shared {
         let mut state = self.state.locked();
         state.signals += 1;
         state.dry = false;
-        if state.end.is_none() && !state.gone {
-            self.read_on(&mut state);
-        }
+        self.read_on(&mut state);
     }
 
-    fn read(&self, buffer: &mut [u8], offset: u64, opened: &mut bool) -> Result<usize, Stop> {
+    fn read(&self, buffer: &mut [u8], offset: u64, opened: bool) -> Result<usize, Stop> {
         match &self.origin {
             Origin::File(file) => match file.read_at(buffer, offset) {
                 Ok(0) => Err(Stop::End(Ok(()))),
@@ -190,7 +280,7 @@ impl Shared {
                 Err(failure) => Err(Stop::End(Err(failure))),
             },
             Origin::Stream(stream) => {
-                if !std::mem::replace(opened, true) && !stream.open() {
+                if !opened && !stream.open() {
                     return Err(Stop::End(Err(stream_failure(stream))));
                 }
                 match stream.try_read(buffer) {
@@ -200,6 +290,13 @@ impl Shared {
                     Reading::Failed(_) => Err(Stop::End(Err(stream_failure(stream)))),
                 }
             }
+        }
+    }
+
+    /// Nobody takes anything any more.
+    fn leave(&self) {
+        if let (Origin::Stream(stream), true) = (&self.origin, self.owned) {
+            stream.close();
         }
     }
 }
@@ -219,57 +316,50 @@ fn stream_failure(stream: &InputStream) -> Failure {
                 .detail(format!("The body cannot be read: {text}"))
                 .underlying(POSIX_DOMAIN, error.code(), text)
         }
-        None => failure.detail("The stream of the body was opened or closed before it was read."),
+        None => failure.detail("The stream of the body was opened or closed by somebody else."),
     }
 }
 
 impl Work for Shared {
     fn perform(self: Arc<Self>) {
-        let mut opened = self.source.locked();
         loop {
             let mut state = self.state.locked();
-            if state.gone || state.end.is_some() || state.pieces.len() >= PIECES {
+            if state.gone {
+                // It is left as being read: nobody else comes.
+                drop(state);
+                return self.leave();
+            }
+            if state.end.is_some() || state.pieces.len() >= PIECES {
                 state.reading = false;
-                if state.gone
-                    && let Origin::Stream(stream) = &self.origin
-                {
-                    drop(state);
-                    stream.close();
-                }
                 return;
             }
             let (turn, offset, signals) = (state.turn, state.offset, state.signals);
+            let opened = std::mem::replace(&mut state.opened, true);
+            let size = state.size;
             let mut buffer = state.spares.pop().unwrap_or_default();
             drop(state);
-            buffer.resize(PIECE, 0);
-            let read = self.read(&mut buffer, offset, &mut opened);
+            buffer.resize(size, 0);
+            let read = self.read(&mut buffer, offset, opened);
             let mut state = self.state.locked();
             if state.turn != turn {
                 state.spares.push(buffer);
                 continue;
             }
-            let awaited = match read {
-                Ok(count) => {
-                    buffer.truncate(count);
-                    state.offset += count as u64;
-                    state.pieces.push_back(buffer);
-                    std::mem::take(&mut state.awaited)
-                }
+            match read {
+                Ok(count) => state.push(buffer, count),
                 Err(Stop::Dry) => {
                     state.spares.push(buffer);
-                    if state.signals != signals {
-                        // It was filled since it was found dry.
-                        continue;
+                    if state.signals == signals && !state.gone {
+                        state.dry = true;
+                        state.reading = false;
+                        return;
                     }
-                    state.dry = true;
-                    state.reading = false;
-                    return;
+                    // It was filled since it was found dry.
+                    continue;
                 }
-                Err(Stop::End(end)) => {
-                    state.end = Some(end);
-                    std::mem::take(&mut state.awaited)
-                }
-            };
+                Err(Stop::End(end)) => state.end = Some(end),
+            }
+            let awaited = std::mem::take(&mut state.awaited);
             drop(state);
             if awaited {
                 (self.notify)();
@@ -279,151 +369,4 @@ impl Work for Shared {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::foundation::bound_pair::bound_pair;
-    use crate::foundation::data::Data;
-    use std::fs;
-    use std::io::Write;
-    use std::sync::mpsc::{Receiver, channel};
-
-    fn feed(origin: Origin, offset: u64) -> (Feed, Receiver<()>) {
-        let (sender, receiver) = channel();
-        let sender = Mutex::new(sender);
-        let notify = move || {
-            let _ = sender.locked().send(());
-        };
-        (Feed::new(origin, offset, Box::new(notify)), receiver)
-    }
-
-    /// Takes all there is, waiting as it is told to.
-    fn drain(feed: &Feed, notified: &Receiver<()>) -> Result<Vec<u8>, Failure> {
-        let mut all = Vec::new();
-        let mut buffer = vec![0; 100_000];
-        loop {
-            match feed.take(&mut buffer) {
-                Taken::Bytes(count) => all.extend_from_slice(&buffer[..count]),
-                Taken::Wait => notified.recv().unwrap(),
-                Taken::End => return Ok(all),
-                Taken::Failed(failure) => return Err(failure),
-            }
-        }
-    }
-
-    fn bytes(length: usize) -> Vec<u8> {
-        (0..length).map(|index| (index * 31 % 251) as u8).collect()
-    }
-
-    #[test]
-    fn a_file_comes_whole_again_and_from_the_middle() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("body");
-        for length in [0, 1, PIECE, PIECE * PIECES * 2 + 5] {
-            let content = bytes(length);
-            fs::write(&path, &content).unwrap();
-            let file = Arc::new(FileBody::open(&path).unwrap());
-            let (feed, notified) = feed(Origin::File(Arc::clone(&file)), 0);
-            assert!(drain(&feed, &notified).unwrap() == content);
-            for offset in [0, length / 3, length] {
-                assert!(feed.rewind(offset as u64));
-                assert!(drain(&feed, &notified).unwrap() == content[offset..]);
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_changed_fails() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("body");
-        type Change = fn(&std::path::Path);
-        let changes: [Change; 3] = [
-            |path| {
-                fs::File::options()
-                    .write(true)
-                    .open(path)
-                    .unwrap()
-                    .set_len(5)
-                    .unwrap()
-            },
-            |path| {
-                fs::File::options()
-                    .append(true)
-                    .open(path)
-                    .unwrap()
-                    .write_all(b"x")
-                    .unwrap()
-            },
-            |path| fs::write(path, bytes(10_000)).unwrap(),
-        ];
-        for change in changes {
-            fs::write(&path, vec![7; PIECE * PIECES * 3]).unwrap();
-            let file = Arc::new(FileBody::open(&path).unwrap());
-            let (feed, notified) = feed(Origin::File(file), 0);
-            let mut first = [0; 10];
-            while let Taken::Wait = feed.take(&mut first) {
-                notified.recv().unwrap();
-            }
-            change(&path);
-            let failure = drain(&feed, &notified).unwrap_err();
-            assert_eq!(failure.code(), error_code::REQUEST_BODY_STREAM_EXHAUSTED);
-        }
-    }
-
-    #[test]
-    fn what_is_no_file_is_told() {
-        let directory = tempfile::tempdir().unwrap();
-        let code = |path: &std::path::Path| FileBody::open(path).unwrap_err().code();
-        assert_eq!(
-            code(&directory.path().join("none")),
-            error_code::FILE_DOES_NOT_EXIST
-        );
-        assert_eq!(code(directory.path()), error_code::FILE_IS_DIRECTORY);
-        assert_eq!(
-            code(std::path::Path::new("/dev/null")),
-            error_code::CANNOT_OPEN_FILE
-        );
-    }
-
-    #[test]
-    fn streams_come_once() {
-        let stream = InputStream::with_data(Data::new(bytes(3_000_000)));
-        let (feed, notified) = feed(Origin::Stream(stream), 0);
-        assert!(drain(&feed, &notified).unwrap() == bytes(3_000_000));
-        assert!(!feed.rewind(0));
-    }
-
-    #[test]
-    fn a_slow_producer_is_waited_for() {
-        let (input, output) = bound_pair(1000);
-        output.open();
-        let (feed, notified) = feed(Origin::Stream(input), 0);
-        let writer = std::thread::spawn(move || {
-            let content = bytes(50_000);
-            let mut left = &content[..];
-            while !left.is_empty() {
-                left = &left[output.write(left).unwrap()..];
-            }
-        });
-        assert!(drain(&feed, &notified).unwrap() == bytes(50_000));
-        writer.join().unwrap();
-    }
-
-    #[test]
-    fn a_stream_that_was_opened_fails() {
-        let stream = InputStream::with_data(Data::new(bytes(10)));
-        stream.open();
-        let (feed, notified) = feed(Origin::Stream(stream), 0);
-        assert!(drain(&feed, &notified).is_err());
-    }
-
-    #[test]
-    fn a_feed_that_goes_closes_its_stream() {
-        let (input, output) = bound_pair(4);
-        output.open();
-        let (feed, _notified) = feed(Origin::Stream(Arc::clone(&input)), 0);
-        output.write(b"abcd");
-        drop(feed);
-        // Fails once the stream is closed, and would wait for ever otherwise.
-        while output.write(b"x").is_some() {}
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 use crate::foundation::error::{Failure, POSIX_DOMAIN};
 use crate::foundation::error_code;
 
@@ -62,9 +64,12 @@ impl FileBody {
             let detail = format!("“{}” is no regular file.", path.display());
             return Err(Failure::new(error_code::CANNOT_OPEN_FILE).detail(detail));
         }
+        // A hint: without it, reading is only slower.
+        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
         Ok(FileBody {
             file,
-            path: path.to_owned(),
+            // The program may change its directory before the file is looked at again.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             identity: Identity::of(&metadata),
         })
     }
@@ -82,32 +87,52 @@ impl FileBody {
         self.identity.modified
     }
 
-    /// Reads from a place. The last bytes are only given when the file was not changed until then.
-    /// Blocks.
+    /// Reads from a place, no further than the file was long. What is given was in the file before
+    /// anybody changed it. Blocks.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Failure> {
         let left = self.identity.length.saturating_sub(offset);
         let wanted = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
-        let read = self.file.read_at(&mut buffer[..wanted], offset);
-        let count = read.map_err(|error| {
-            let code = error_code::REQUEST_BODY_STREAM_EXHAUSTED;
-            failure(code, &self.path, &error)
-        })?;
-        if count == 0 && wanted > 0 || count as u64 == left && !self.is_unchanged() {
-            let detail = format!(
-                "“{}” was changed while it was being sent.",
-                self.path.display()
-            );
-            return Err(Failure::new(error_code::REQUEST_BODY_STREAM_EXHAUSTED).detail(detail));
+        let code = error_code::REQUEST_BODY_STREAM_EXHAUSTED;
+        let count = loop {
+            match self.file.read_at(&mut buffer[..wanted], offset) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failure(code, &self.path, &error)),
+            }
+        };
+        let early = || (count == 0 && wanted > 0).then(|| "ended early".to_owned());
+        match self.change().or_else(early) {
+            Some(change) => {
+                let name = self.path.display();
+                let detail = format!("“{name}” {change} while it was to be sent unchanged.");
+                Err(Failure::new(code).detail(detail))
+            }
+            None => Ok(count),
         }
-        Ok(count)
     }
 
-    fn is_unchanged(&self) -> bool {
-        self.file
-            .metadata()
-            .is_ok_and(|metadata| Identity::of(&metadata) == self.identity)
+    /// What happened to the file since it was opened. That its name is gone changes nothing in it.
+    fn change(&self) -> Option<String> {
+        let now = match self.file.metadata() {
+            Ok(metadata) => Identity::of(&metadata),
+            Err(error) => return Some(format!("became unreadable ({error})")),
+        };
+        let before = self.identity;
+        let lengths = format!("from {} to {} bytes", before.length, now.length);
+        if now.length < before.length {
+            return Some(format!("shrank {lengths}"));
+        }
+        if now.length > before.length {
+            return Some(format!("grew {lengths}"));
+        }
+        if now != before {
+            return Some("was written to".to_owned());
+        }
+        let named = std::fs::metadata(&self.path).ok()?;
+        let replaced = (named.dev(), named.ino()) != (before.device, before.inode);
+        replaced.then(|| "was replaced by another file".to_owned())
     }
 }
 
