@@ -129,9 +129,9 @@ impl log::Handler for CHandler {
 /// Sends log records to `handler` instead of standard error; NULL: to standard error again. The
 /// environment variable NSURLSESSION_LOG says what is logged, in the way of RUST_LOG: a level (off,
 /// error, warn, info, debug, trace), or levels by area, such as "warn,loading=debug" (areas:
-/// engine, ffi, loading, queue, security, session, task). Without it errors are logged, and with a
-/// handler everything up to info. `release`, if it is not NULL, gets the context once the handler
-/// was replaced. The handler may be called on any thread.
+/// engine, ffi, loading, queue, security, session, storage, task). Without it errors are logged, and
+/// with a handler everything up to info. `release`, if it is not NULL, gets the context once the
+/// handler was replaced. The handler may be called on any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_set_log_handler(
     handler: nsurlsession_log_handler_t,

@@ -71,8 +71,8 @@ struct Records {
 impl Records {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         // Other crates of the program share this subscriber; their records are not ours to show.
-        const TARGETS: [&str; 7] = [
-            "engine", "loading", "task", "session", "queue", "security", "ffi",
+        const TARGETS: [&str; 8] = [
+            "engine", "loading", "task", "session", "queue", "security", "storage", "ffi",
         ];
         let area = metadata.target().split("::").next().unwrap_or_default();
         TARGETS.contains(&area)
@@ -169,5 +169,24 @@ impl Visit for Text {
         } else {
             write!(self.fields, " {}={value:?}", field.name())
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_layer_is_heard_and_nobody_else() {
+        let records = Records {
+            filter: Targets::new().with_default(Level::INFO),
+            explicit: true,
+        };
+        tracing::subscriber::with_default(records, || {
+            assert!(tracing::enabled!(target: "storage", Level::INFO));
+            assert!(tracing::enabled!(target: "engine", Level::INFO));
+            assert!(!tracing::enabled!(target: "engine", Level::DEBUG));
+            assert!(!tracing::enabled!(target: "h2", Level::INFO));
+        });
     }
 }

@@ -1,10 +1,13 @@
 //! Resume data of a download: what is needed to go on where an earlier one was, and what the
 //! server's answer to that means.
 
+use std::cmp::Ordering;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::request::{RequestUrl, RequestValue};
 use super::response::{ReceivedFields, Response};
+use crate::foundation::headers::is_value;
 
 /// What tells that a resource is still the same, as `If-Range` takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,17 +21,14 @@ pub enum Validator {
 impl Validator {
     /// The validator of a response that a download can be resumed with.
     pub fn of(fields: &ReceivedFields) -> Option<Validator> {
-        let text = |name: &str| {
-            let value = std::str::from_utf8(fields.get(name)?).ok()?;
-            (!value.is_empty()).then(|| value.to_owned())
-        };
-        if let Some(tag) = text("ETag").filter(|tag| is_strong(tag)) {
-            return Some(Validator::EntityTag(tag));
+        let tag = single(fields, "ETag").map(Validator::EntityTag);
+        if let Some(tag) = tag.filter(Validator::is_sound) {
+            return Some(tag);
         }
-        let modified = text("Last-Modified")?;
+        let modified = single(fields, "Last-Modified")?;
         let when = httpdate::parse_http_date(&modified).ok()?;
         // Changed twice within a second, a resource may have one date for both.
-        let date = text("Date").and_then(|date| httpdate::parse_http_date(&date).ok());
+        let date = single(fields, "Date").and_then(|date| httpdate::parse_http_date(&date).ok());
         let settled =
             date.is_none_or(|date| date.duration_since(when).is_ok_and(|age| !age.is_zero()));
         settled.then_some(Validator::Date(modified))
@@ -46,15 +46,28 @@ impl Validator {
             Validator::EntityTag(_) => "ETag",
             Validator::Date(_) => "Last-Modified",
         };
-        fields
-            .get(name)
-            .is_some_and(|other| other != self.text().as_bytes())
+        fields.get(name).is_some() && single(fields, name).as_deref() != Some(self.text())
+    }
+
+    /// Whether it can be the condition of a request: a strong tag (quoted, without the mark of a
+    /// weak one), or a date.
+    fn is_sound(&self) -> bool {
+        match self {
+            Validator::EntityTag(tag) => tag
+                .strip_prefix('"')
+                .and_then(|tag| tag.strip_suffix('"'))
+                .is_some_and(|tag| !tag.contains(|c: char| c == '"' || c.is_control())),
+            Validator::Date(date) => is_value(date) && httpdate::parse_http_date(date).is_ok(),
+        }
     }
 }
 
-/// A quoted tag without the mark of a weak one.
-fn is_strong(tag: &str) -> bool {
-    tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"')
+/// The value of a field that came once and is text.
+fn single(fields: &ReceivedFields, name: &str) -> Option<String> {
+    let first = fields.get(name)?;
+    fields
+        .joined(name)
+        .filter(|joined| joined.as_bytes() == first)
 }
 
 /// Everything that a later task needs.
@@ -69,7 +82,7 @@ pub struct ResumeData {
     pub total: Option<u64>,
     /// A digest of the bytes in the file.
     pub digest: u64,
-    /// The file's name in the temporary directory.
+    /// What the file is found by.
     pub file: String,
 }
 
@@ -143,8 +156,10 @@ impl ResumeData {
     pub fn decode(bytes: &[u8]) -> Result<ResumeData, Unreadable> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(Unreadable::Foreign)?;
         let (version, rest) = rest.split_first().ok_or(Unreadable::Damaged)?;
-        if *version > VERSION {
-            return Err(Unreadable::Newer);
+        match version.cmp(&VERSION) {
+            Ordering::Greater => return Err(Unreadable::Newer),
+            Ordering::Less => return Err(Unreadable::Damaged),
+            Ordering::Equal => {}
         }
         let (fields, checksum) = rest
             .split_last_chunk::<CHECKSUM>()
@@ -182,7 +197,8 @@ impl ResumeData {
         Some(ResumeData {
             url: url?,
             headers,
-            validator: validator?,
+            // Refused by the request's fields, it would leave the range without its condition.
+            validator: validator.filter(Validator::is_sound)?,
             received: received?,
             total,
             digest: digest?,
@@ -250,30 +266,49 @@ pub enum Verdict {
 /// Judges the answer to a request for a range.
 pub fn judge(data: &ResumeData, status: i64, fields: &ReceivedFields) -> Verdict {
     match status {
-        206 => part(data, fields).map_or(Verdict::RequestAgain, |total| Verdict::Append { total }),
+        206 => part(data, fields).map_or(Verdict::RequestAgain, |total| Verdict::Append {
+            total: Some(total),
+        }),
         200 => Verdict::StartOver,
         304 | 412 | 416 => Verdict::RequestAgain,
         _ => Verdict::SomethingElse,
     }
 }
 
-/// The total that a part's fields tell, if it is the part that was asked for.
-fn part(data: &ResumeData, fields: &ReceivedFields) -> Option<Option<u64>> {
+/// The total that a part's fields tell, if it is the part that was asked for: all of the rest. A
+/// part whose end cannot be told from the resource's would end the file too early.
+fn part(data: &ResumeData, fields: &ReceivedFields) -> Option<u64> {
     let coded = fields
         .get("Content-Encoding")
         .is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    const MULTIPART: &[u8] = b"multipart/byteranges";
+    let several = fields
+        .get("Content-Type")
+        .and_then(|kind| kind.get(..MULTIPART.len()))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(MULTIPART));
+    // What is there is then a range of the program's own, whose bytes are counted otherwise.
+    let own_range = data
+        .headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("Range"));
     // Two fields come joined with a comma, and are none then.
     let range = ContentRange::parse(&fields.joined("Content-Range")?)?;
-    let length = fields.get("Content-Length").map(|length| {
-        let text = std::str::from_utf8(length).ok()?;
-        text.parse::<u64>().ok()
-    });
+    let total = range.total.or(data.total)?;
+    let length = fields
+        .get("Content-Length")
+        .map(|length| number(std::str::from_utf8(length).ok()?));
     let fits = range.first == data.received
-        && length.is_none_or(|length| length == Some(range.last - range.first + 1))
-        && range.total.is_none_or(|total| range.last + 1 == total)
-        && (data.total.is_none() || range.total.is_none() || range.total == data.total);
+        && range.last + 1 == total
+        && data.total.is_none_or(|known| known == total)
+        && length.is_none_or(|length| length == Some(total - range.first));
     let same = !data.validator.is_contradicted_by(fields);
-    (fits && same && !coded).then_some(range.total.or(data.total))
+    (fits && same && !coded && !several && !own_range).then_some(total)
+}
+
+/// Digits and nothing else.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 /// `Content-Range: bytes 5-9/10`
@@ -289,10 +324,6 @@ impl ContentRange {
         let (unit, rest) = value.trim().split_once(' ')?;
         let (range, total) = rest.trim().split_once('/')?;
         let (first, last) = range.split_once('-')?;
-        let number = |text: &str| {
-            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| text.parse::<u64>().ok()).flatten()
-        };
         let total = match total {
             "*" => None,
             total => Some(number(total)?),
@@ -399,6 +430,72 @@ mod tests {
         }
     }
 
+    /// Without a condition the rest of another version would be appended.
+    #[test]
+    fn the_condition_cannot_be_forged_away() {
+        for validator in [
+            Validator::EntityTag(String::new()),
+            Validator::EntityTag("W/\"v1\"".to_owned()),
+            Validator::EntityTag("\"v1\r\nX: y\"".to_owned()),
+            Validator::Date("yesterday".to_owned()),
+            Validator::Date("Mon, 01 Jan 2024 00:00:00 GMT\n".to_owned()),
+        ] {
+            let forged = ResumeData {
+                validator,
+                ..data()
+            }
+            .encode();
+            assert_eq!(ResumeData::decode(&forged), Err(Unreadable::Damaged));
+        }
+        let mut bytes = [MAGIC, &[0]].concat();
+        bytes.extend_from_slice(&data().encode()[MAGIC.len() + 1..]);
+        bytes.truncate(bytes.len() - CHECKSUM);
+        let checksum = xxh3_64(&bytes).to_le_bytes();
+        bytes.extend_from_slice(&checksum);
+        assert_eq!(
+            ResumeData::decode(&bytes),
+            Err(Unreadable::Damaged),
+            "no version was 0"
+        );
+    }
+
+    /// Whatever is read, it is read the same after it is written again.
+    #[test]
+    fn forged_fields_are_read_or_refused() {
+        let good = data().encode();
+        let good = &good[MAGIC.len() + 1..good.len() - CHECKSUM];
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let (mut read, mut refused) = (0, 0);
+        for _ in 0..20_000 {
+            let mut fields = good.to_vec();
+            for _ in 0..=random(3) {
+                let place = random(fields.len());
+                match random(3) {
+                    0 => fields[place] = random(256) as u8,
+                    1 => fields.insert(place, random(256) as u8),
+                    _ => drop(fields.remove(place)),
+                }
+            }
+            match ResumeData::decode(&sealed(&fields)) {
+                Ok(data) => {
+                    read += 1;
+                    assert_eq!(ResumeData::decode(&data.encode()), Ok(data));
+                }
+                Err(why) => {
+                    refused += 1;
+                    assert_eq!(why, Unreadable::Damaged);
+                }
+            }
+        }
+        assert!(read > 100 && refused > 100, "{read} {refused}");
+    }
+
     #[test]
     fn answers_are_judged() {
         let append = |total| Verdict::Append { total };
@@ -501,6 +598,39 @@ mod tests {
                 Verdict::RequestAgain,
             ),
             (206, &["Content-Range: nonsense"], Verdict::RequestAgain),
+            // Less than the rest, however true about itself: the file would end too early.
+            (
+                206,
+                &["Content-Range: bytes 100-199/*"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-199/*", "Content-Length: 100"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &["Content-Range: bytes 100-299/300", "Content-Length: +200"],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &[
+                    "Content-Range: bytes 100-299/300",
+                    "Content-Type: Multipart/ByteRanges; boundary=x",
+                ],
+                Verdict::RequestAgain,
+            ),
+            (
+                206,
+                &[
+                    "Content-Range: bytes 100-299/300",
+                    "ETag: \"v1\"",
+                    "ETag: \"v2\"",
+                ],
+                Verdict::RequestAgain,
+            ),
             (
                 206,
                 &["Content-Type: multipart/byteranges; boundary=x"],
@@ -526,6 +656,16 @@ mod tests {
         };
         let lines = fields(&["Content-Range: bytes 100-399/400"]);
         assert_eq!(judge(&unknown, 206, &lines), append(Some(400)));
+        // Nobody knows where the end is.
+        let lines = fields(&["Content-Range: bytes 100-399/*", "Content-Length: 300"]);
+        assert_eq!(judge(&unknown, 206, &lines), Verdict::RequestAgain);
+        // What is there is itself a part, from wherever the program asked for.
+        let part_of_part = ResumeData {
+            headers: vec![("range".to_owned(), "bytes=50-".to_owned())],
+            ..data()
+        };
+        let lines = fields(&["Content-Range: bytes 100-299/300"]);
+        assert_eq!(judge(&part_of_part, 206, &lines), Verdict::RequestAgain);
         let dated = ResumeData {
             validator: Validator::Date("Mon, 01 Jan 2024 00:00:00 GMT".to_owned()),
             ..data()
@@ -553,6 +693,9 @@ mod tests {
             (200, &["ETag: W/\"a\""], false),
             (200, &["ETag: W/\"a\"", OLD, NOW], true),
             (200, &["ETag: a"], false),
+            (200, &["ETag: \"a\"b\""], false),
+            (200, &["ETag: \"a\rb\""], false),
+            (200, &["ETag: \"a\"", "ETag: \"b\""], false),
             (200, &[OLD], true),
             (200, &[OLD, "Date: Mon, 01 Jan 2024 00:00:00 GMT"], false),
             (200, &["Last-Modified: yesterday"], false),

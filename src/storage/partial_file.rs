@@ -5,10 +5,10 @@
 //! ends in `.partial` and stays.
 
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -70,6 +70,28 @@ pub(super) fn names(path: &Path, file: &File) -> io::Result<bool> {
     Ok(there.dev() == this.dev() && there.ino() == this.ino() && this.nlink() == 1)
 }
 
+/// Locks a file. False when somebody else has locked it.
+fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Where the file that `PartialFile::name` spoke of may be, without the end of its name: where it
+/// was, and in the temporary directory of today. Only files that this module makes are looked for.
+fn places(name: &str) -> Option<impl Iterator<Item = PathBuf>> {
+    let path = Path::new(name);
+    let stem = stem_of(path.file_name()?.to_str()?)?;
+    let plain = |directory: &&Path| {
+        directory.is_absolute() && !directory.components().any(|c| c == Component::ParentDir)
+    };
+    let recorded = path.parent().filter(plain);
+    let directories = recorded.into_iter().chain([directory()]);
+    Some(directories.map(move |directory| directory.join(stem)))
+}
+
 /// The name without its end, if it is one that this module gives.
 pub(super) fn stem_of(name: &str) -> Option<&str> {
     let stem = name
@@ -111,8 +133,13 @@ impl PartialFile {
                 })
                 .and_then(|file| Ok(file.keep()?));
             let (file, path) = made.map_err(|error| failed(&error))?;
+            let locked = lock(&file).map_err(|error| {
+                // Not on this file system: the next would fare no better.
+                let _ = fs::remove_file(&path);
+                failed(&error)
+            })?;
             // Somebody who sweeps may have come between the making and the locking.
-            if file.try_lock().is_ok() && names(&path, &file).unwrap_or(false) {
+            if locked && names(&path, &file).unwrap_or(false) {
                 return Ok(PartialFile {
                     file,
                     stem: path.with_extension(""),
@@ -129,10 +156,10 @@ impl PartialFile {
     /// Takes over the file of that name from a download that is over. `None` when it is not there
     /// any more, is in use, or does not begin with `received` bytes of that digest.
     pub fn adopt(name: &str, received: u64, digest: u64) -> Option<PartialFile> {
-        let stem = directory().join(stem_of(name)?);
-        let confirmed = stem.with_extension(&CONFIRMED[1..]);
-        let unconfirmed = stem.with_extension(&UNCONFIRMED[1..]);
-        let (path, file) = [confirmed, unconfirmed].into_iter().find_map(|path| {
+        let ends = [CONFIRMED, UNCONFIRMED];
+        let mut paths =
+            places(name)?.flat_map(|stem| ends.map(|end| stem.with_extension(&end[1..])));
+        let (path, file) = paths.find_map(|path| {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -143,28 +170,32 @@ impl PartialFile {
         })?;
         let metadata = file.metadata().ok()?;
         let ours = metadata.is_file() && metadata.uid() == nix::unistd::geteuid().as_raw();
-        if !ours || file.try_lock().is_err() || !names(&path, &file).ok()? {
+        if !ours || !lock(&file).ok()? || !names(&path, &file).ok()? {
             return None;
         }
         let mut partial = PartialFile {
             file,
             confirmed: path.extension().is_some_and(|end| end == &CONFIRMED[1..]),
-            stem,
+            stem: path.with_extension(""),
             told: 0,
             length: 0,
             hash: Xxh3::new(),
         };
-        match partial.read_first(received) {
-            Ok(true) if partial.hash.digest() == digest => {
-                partial.file.set_len(received).ok()?;
-                Some(partial)
-            }
-            // It is of no use to anybody.
-            _ => {
-                partial.confirmed = false;
-                let _ = fs::rename(&path, partial.path());
-                None
-            }
+        if partial.read_first(received).ok()? && partial.hash.digest() == digest {
+            partial.file.set_len(received).ok()?;
+            return Some(partial);
+        }
+        partial.withdraw();
+        None
+    }
+
+    /// What was told of the file holds no longer: nobody may come back for it.
+    fn withdraw(&mut self) {
+        self.told = 0;
+        if self.confirmed {
+            let before = self.path();
+            self.confirmed = false;
+            let _ = fs::rename(before, self.path());
         }
     }
 
@@ -191,11 +222,10 @@ impl PartialFile {
         self.stem.with_extension(&end[1..])
     }
 
-    /// What `adopt` finds the file by.
+    /// What `adopt` finds the file by: its path. A directory that is no text is not found by it, but
+    /// the name in it is.
     pub fn name(&self) -> String {
-        let path = self.path();
-        path.file_name()
-            .map_or(String::new(), |name| name.to_string_lossy().into_owned())
+        self.path().to_string_lossy().into_owned()
     }
 
     /// How many bytes were written, from the file's beginning on.
@@ -225,7 +255,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Empties the file.
+    /// Empties the file. Until it is told of again, it does not stay.
     pub fn restart(&mut self) -> Result<(), Failure> {
         self.file.set_len(0).map_err(|error| {
             let code = error_code::CANNOT_WRITE_TO_FILE;
@@ -238,6 +268,7 @@ impl PartialFile {
         })?;
         self.hash.reset();
         self.length = 0;
+        self.withdraw();
         Ok(())
     }
 
@@ -424,6 +455,69 @@ mod tests {
         drop(PartialFile::adopt(&name, 0, Xxh3::new().digest()).unwrap());
         assert!(confirmed.exists());
         fs::remove_file(confirmed).unwrap();
+    }
+
+    /// What was told of the file before it was emptied is no use to anybody.
+    #[test]
+    fn an_emptied_file_does_not_stay() {
+        let (name, digest, path) = left(b"abcdef");
+        let mut file = PartialFile::adopt(&name, 6, digest).unwrap();
+        file.restart().unwrap();
+        assert!(!path.exists());
+        file.append(b"xy").unwrap();
+        let path = file.path();
+        assert_eq!(fs::read(&path).unwrap(), b"xy");
+        file.tell();
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_is_found_in_the_directory_it_was_made_in() {
+        let (name, digest, path) = left(b"abc");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let moved = elsewhere.path().join(path.file_name().unwrap());
+        fs::rename(&path, &moved).unwrap();
+        assert!(PartialFile::adopt(&name, 3, digest).is_none());
+        let there = moved.to_str().unwrap();
+        let file = PartialFile::adopt(there, 3, digest).unwrap();
+        assert_eq!(
+            (file.path(), file.name()),
+            (moved.clone(), there.to_owned())
+        );
+        drop(file);
+        // A directory that was moved since: the name alone finds the file in the present one.
+        fs::rename(&moved, &path).unwrap();
+        let file = PartialFile::adopt(there, 3, digest).unwrap();
+        assert_eq!(file.path(), path);
+        drop(file);
+        let around = path.with_file_name("x/..").join(path.file_name().unwrap());
+        fs::create_dir(elsewhere.path().join("x")).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        for strange in [
+            around,
+            elsewhere
+                .path()
+                .join("x/..")
+                .join(path.file_name().unwrap()),
+        ] {
+            assert!(PartialFile::adopt(strange.to_str().unwrap(), 3, digest).is_none());
+        }
+    }
+
+    #[test]
+    fn no_locks_is_not_the_same_as_locked() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let (one, other) = (File::open(&path).unwrap(), File::open(&path).unwrap());
+        assert!(lock(&one).unwrap());
+        assert!(!lock(&other).unwrap());
+        drop(one);
+        assert!(lock(&other).unwrap());
+        // A descriptor that cannot be locked stands for a file system without locks.
+        let mut options = OpenOptions::new();
+        let unlockable = options.read(true).custom_flags(libc::O_PATH).open(&path);
+        let error = lock(&unlockable.unwrap()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
     }
 
     #[test]
