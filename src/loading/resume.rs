@@ -1,10 +1,7 @@
 //! Resume data of a download: what is needed to go on where an earlier one was, and what the
 //! server's answer to that means.
 
-use std::cmp::Ordering;
-
-use xxhash_rust::xxh3::xxh3_64;
-
+use super::record::{Reader, Unreadable, Writer};
 use super::request::{RequestUrl, RequestValue};
 use super::response::{ReceivedFields, Response};
 use crate::foundation::headers::is_value;
@@ -86,28 +83,8 @@ pub struct ResumeData {
     pub file: String,
 }
 
-/// Why bytes are no resume data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    Foreign,
-    Newer,
-    Damaged,
-}
-
-impl Unreadable {
-    pub fn reason(self) -> &'static str {
-        match self {
-            Unreadable::Foreign => "These are no resume data of a download.",
-            Unreadable::Newer => "The resume data were made by a newer version of the library.",
-            Unreadable::Damaged => "The resume data are damaged.",
-        }
-    }
-}
-
 const MAGIC: &[u8] = b"nsurlsession download\n";
 const VERSION: u8 = 1;
-/// The checksum at the end.
-const CHECKSUM: usize = 8;
 
 /// Fields by their numbers. Readers pass over numbers that they do not know.
 mod field {
@@ -123,87 +100,61 @@ mod field {
 }
 
 impl ResumeData {
-    /// Magic, version, fields (number, length, bytes), checksum of all that.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = [MAGIC, &[VERSION]].concat();
-        let mut put = |number: u8, value: &[u8]| {
-            // Nothing in a request is that long.
-            let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
-            bytes.push(number);
-            bytes.extend_from_slice(&length.to_le_bytes());
-            bytes.extend_from_slice(&value[..length as usize]);
-        };
-        put(field::URL, self.url.as_bytes());
+        let mut record = Writer::new(MAGIC, VERSION);
+        record.put(field::URL, self.url.as_bytes());
         for (name, value) in &self.headers {
-            put(field::HEADER_NAME, name.as_bytes());
-            put(field::HEADER_VALUE, value.as_bytes());
+            record.put(field::HEADER_NAME, name.as_bytes());
+            record.put(field::HEADER_VALUE, value.as_bytes());
         }
         match &self.validator {
-            Validator::EntityTag(tag) => put(field::ENTITY_TAG, tag.as_bytes()),
-            Validator::Date(date) => put(field::DATE, date.as_bytes()),
+            Validator::EntityTag(tag) => record.put(field::ENTITY_TAG, tag.as_bytes()),
+            Validator::Date(date) => record.put(field::DATE, date.as_bytes()),
         }
-        put(field::RECEIVED, &self.received.to_le_bytes());
+        record.put_integer(field::RECEIVED, self.received);
         if let Some(total) = self.total {
-            put(field::TOTAL, &total.to_le_bytes());
+            record.put_integer(field::TOTAL, total);
         }
-        put(field::DIGEST, &self.digest.to_le_bytes());
-        put(field::FILE, self.file.as_bytes());
-        let checksum = xxh3_64(&bytes).to_le_bytes();
-        bytes.extend_from_slice(&checksum);
-        bytes
+        record.put_integer(field::DIGEST, self.digest);
+        record.put(field::FILE, self.file.as_bytes());
+        record.seal()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<ResumeData, Unreadable> {
-        let rest = bytes.strip_prefix(MAGIC).ok_or(Unreadable::Foreign)?;
-        let (version, rest) = rest.split_first().ok_or(Unreadable::Damaged)?;
-        match version.cmp(&VERSION) {
-            Ordering::Greater => return Err(Unreadable::Newer),
-            Ordering::Less => return Err(Unreadable::Damaged),
-            Ordering::Equal => {}
-        }
-        let (fields, checksum) = rest
-            .split_last_chunk::<CHECKSUM>()
-            .ok_or(Unreadable::Damaged)?;
-        if xxh3_64(&bytes[..bytes.len() - CHECKSUM]).to_le_bytes() != *checksum {
-            return Err(Unreadable::Damaged);
-        }
-        Self::read(fields).ok_or(Unreadable::Damaged)
-    }
-
-    fn read(mut fields: &[u8]) -> Option<ResumeData> {
+        let mut record = Reader::open(bytes, MAGIC, VERSION)?;
         let (mut url, mut validator, mut file) = (None, None, None);
         let (mut received, mut total, mut digest) = (None, None, None);
         let mut headers = Vec::new();
         let mut name = None;
-        while let Some((number, rest)) = fields.split_first() {
-            let (length, rest) = rest.split_first_chunk::<4>()?;
-            let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            fields = rest;
-            let text = || String::from_utf8(value.to_vec()).ok();
-            let integer = || Some(u64::from_le_bytes(value.try_into().ok()?));
-            match *number {
-                field::URL => url = Some(text()?),
-                field::HEADER_NAME => name = Some(text()?),
-                field::HEADER_VALUE => headers.push((name.take()?, text()?)),
-                field::ENTITY_TAG => validator = Some(Validator::EntityTag(text()?)),
-                field::DATE => validator = Some(Validator::Date(text()?)),
-                field::RECEIVED => received = Some(integer()?),
-                field::TOTAL => total = Some(integer()?),
-                field::DIGEST => digest = Some(integer()?),
-                field::FILE => file = Some(text()?),
+        while let Some((number, value)) = record.next()? {
+            match number {
+                field::URL => url = Some(value.text()?),
+                field::HEADER_NAME => name = Some(value.text()?),
+                field::HEADER_VALUE => {
+                    headers.push((name.take().ok_or(Unreadable::Damaged)?, value.text()?));
+                }
+                field::ENTITY_TAG => validator = Some(Validator::EntityTag(value.text()?)),
+                field::DATE => validator = Some(Validator::Date(value.text()?)),
+                field::RECEIVED => received = Some(value.integer()?),
+                field::TOTAL => total = Some(value.integer()?),
+                field::DIGEST => digest = Some(value.integer()?),
+                field::FILE => file = Some(value.text()?),
                 _ => {}
             }
         }
-        Some(ResumeData {
-            url: url?,
-            headers,
-            // Refused by the request's fields, it would leave the range without its condition.
-            validator: validator.filter(Validator::is_sound)?,
-            received: received?,
-            total,
-            digest: digest?,
-            file: file?,
-        })
+        let data = || {
+            Some(ResumeData {
+                url: url?,
+                headers,
+                // Refused by the request's fields, it would leave the range without its condition.
+                validator: validator.filter(Validator::is_sound)?,
+                received: received?,
+                total,
+                digest: digest?,
+                file: file?,
+            })
+        };
+        data().ok_or(Unreadable::Damaged)
     }
 
     /// The request that asks for the whole resource.
@@ -344,7 +295,9 @@ impl ContentRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loading::record::CHECKSUM;
     use crate::loading::response::Head;
+    use xxhash_rust::xxh3::xxh3_64;
 
     fn data() -> ResumeData {
         ResumeData {

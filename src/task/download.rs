@@ -16,9 +16,10 @@ use crate::foundation::error_code;
 use crate::foundation::pool::{Pool, Work};
 use crate::foundation::sync::Lock;
 use crate::loading::coding::CodingError;
+use crate::loading::record::Unreadable;
 use crate::loading::request::RequestValue;
 use crate::loading::response::Response;
-use crate::loading::resume::{self, ResumeData, Unreadable, Verdict};
+use crate::loading::resume::{self, ResumeData, Verdict};
 use crate::session::delegate::{Method, Moved};
 use crate::storage::partial_file::{FinishedFile, PartialFile};
 
