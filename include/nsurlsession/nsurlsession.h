@@ -732,11 +732,315 @@ const char *NSURLSESSION_NULLABLE nsurlsession_response_value_for_http_header_fi
     const char *NSURLSESSION_NULLABLE field);
 
 /**
+ * The trailer fields: header fields that the server sent after the body. They are there when the
+ * body is complete: in did_finish_downloading_to_url, did_finish_collecting_metrics,
+ * did_complete_with_error and the completion handler, and after those. Keys are compared without
+ * regard to case, repeated fields are joined with a comma. The caller releases the dictionary. None
+ * sent, or none come yet, or NULL: NULL. An addition to Apple's interface.
+ */
+nsurlsession_dictionary_t *NSURLSESSION_NULLABLE nsurlsession_response_trailers(
+    const nsurlsession_response_t *NSURLSESSION_NULLABLE response);
+
+/**
  * +[NSHTTPURLResponse localizedStringForStatusCode:]. A word or two for a status, such as "not
  * found" for 404; never NULL. The string is static.
  */
 const char *NSURLSESSION_NULLABLE nsurlsession_response_localized_string_for_status_code(
     int64_t status_code);
+
+/* ---- NSURLSessionTaskMetrics and NSURLSessionTaskTransactionMetrics -------------------------- */
+
+/**
+ * -[NSURLSessionTaskMetrics transactionMetrics]. An nsurlsession_transaction_metrics_t for each
+ * request that was made for the task, with its response, in the order of time: redirects that were
+ * followed, and the continuation of a download that had to begin anew, each have their own. Empty
+ * for a task that was cancelled before it was resumed. The caller releases the array. NULL: NULL.
+ */
+nsurlsession_array_t *NSURLSESSION_NULLABLE nsurlsession_task_metrics_transaction_metrics(
+    const nsurlsession_task_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskMetrics taskInterval]. From the creation of the task, not from its first
+ * resumption, until just before it turned completed. The caller releases it. NULL: NULL.
+ */
+nsurlsession_date_interval_t *NSURLSESSION_NULLABLE nsurlsession_task_metrics_task_interval(
+    const nsurlsession_task_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/** -[NSURLSessionTaskMetrics redirectCount]. How many redirects were followed. NULL: 0. */
+size_t nsurlsession_task_metrics_redirect_count(
+    const nsurlsession_task_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics request]. A copy of the request. The caller releases it.
+ * NULL: NULL.
+ */
+nsurlsession_request_t *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_request(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics response]. The response, which the caller releases. None had
+ * come when it ended, or NULL: NULL.
+ */
+nsurlsession_response_t *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_response(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics fetchStartDate]. When the request was to be made, in
+ * seconds since 1970: the task was resumed, or the redirect before was decided on. It may have to
+ * wait for a connection after that. All dates of a transaction are in seconds since 1970, and not
+ * a number for what did not happen; of what began and failed there is no end, and no date of what
+ * would have followed. NULL: not a number.
+ */
+double nsurlsession_transaction_metrics_fetch_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics domainLookupStartDate]. When the host's name began to be
+ * looked up. On a kept connection, and for an address instead of a name: not a number.
+ */
+double nsurlsession_transaction_metrics_domain_lookup_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics domainLookupEndDate]. When the host's name had been looked
+ * up; soon after the start for one that was looked up a short while before. Otherwise as the
+ * start.
+ */
+double nsurlsession_transaction_metrics_domain_lookup_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics connectStartDate]. When the connection began to be made. On
+ * a kept connection: not a number.
+ */
+double nsurlsession_transaction_metrics_connect_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics secureConnectionStartDate]. When TLS began on the new
+ * connection. Without TLS and on a kept connection: not a number.
+ */
+double nsurlsession_transaction_metrics_secure_connection_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics secureConnectionEndDate]. When TLS was agreed on. Without
+ * TLS and on a kept connection: not a number.
+ */
+double nsurlsession_transaction_metrics_secure_connection_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics connectEndDate]. When the new connection was ready, TLS
+ * included. On a kept connection: not a number.
+ */
+double nsurlsession_transaction_metrics_connect_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics requestStartDate]. Just before the first byte of the
+ * request was sent.
+ */
+double nsurlsession_transaction_metrics_request_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics requestEndDate]. Just after the last byte of the request
+ * was sent. Of a body that was not sent to its end because the server answered before, that may be
+ * missing though there is a response.
+ */
+double nsurlsession_transaction_metrics_request_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics responseStartDate]. When the first bytes of the response
+ * came; informational responses (1xx) do not count.
+ */
+double nsurlsession_transaction_metrics_response_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics responseEndDate]. When the last byte of the response came.
+ * A redirect is followed without waiting for the rest of its body: then that is not a number.
+ */
+double nsurlsession_transaction_metrics_response_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics networkProtocolName]. The protocol by its ALPN name:
+ * "http/1.1", "h2", "h3", or "http/1.0". The string lives as long as the metrics, as do all
+ * strings of theirs. No request was sent, or NULL: NULL.
+ */
+const char *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_network_protocol_name(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics isProxyConnection]. Whether the connection led to a proxy.
+ * NULL: false.
+ */
+bool nsurlsession_transaction_metrics_proxy_connection(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics isReusedConnection]. Whether the request was sent on a
+ * connection that was there already. NULL: false.
+ */
+bool nsurlsession_transaction_metrics_reused_connection(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics resourceFetchType]. Where the response came from, or was to
+ * come from. It is not known of a transaction that never began: the task was cancelled while it
+ * waited, or the request cannot be made. NULL: unknown.
+ */
+nsurlsession_task_metrics_resource_fetch_type_t nsurlsession_transaction_metrics_resource_fetch_type(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics countOfRequestHeaderBytesSent]. Bytes of the request's head
+ * that were sent. For HTTP/2 and later it is the length that the head has in HTTP/1: how far it
+ * was compressed is not known. NULL: 0.
+ */
+int64_t nsurlsession_transaction_metrics_count_of_request_header_bytes_sent(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics countOfRequestBodyBytesSent]. Bytes of the request's body
+ * that were sent, with what encloses the pieces of a body of unknown length in HTTP/1; the frames
+ * of HTTP/2 do not count. NULL: 0.
+ */
+int64_t nsurlsession_transaction_metrics_count_of_request_body_bytes_sent(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics countOfRequestBodyBytesBeforeEncoding]. The length of the
+ * request's body as it was given. Nothing of the request was sent, or NULL: 0.
+ */
+int64_t nsurlsession_transaction_metrics_count_of_request_body_bytes_before_encoding(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics countOfResponseHeaderBytesReceived]. Bytes of the
+ * response's head that came, and of informational responses (1xx) before it. For HTTP/2 and later
+ * it is the length that the head has in HTTP/1: how far it was compressed is not known. NULL: 0.
+ */
+int64_t nsurlsession_transaction_metrics_count_of_response_header_bytes_received(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics countOfResponseBodyBytesReceived]. Bytes of the response's
+ * body that came, before decoding (gzip and the like). What encloses chunks and frames does not
+ * count. NULL: 0.
+ */
+int64_t nsurlsession_transaction_metrics_count_of_response_body_bytes_received(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics countOfResponseBodyBytesAfterDecoding]. Bytes of the
+ * response's body that the delegate or the completion handler was given. None of a redirect that
+ * was followed. NULL: 0.
+ */
+int64_t nsurlsession_transaction_metrics_count_of_response_body_bytes_after_decoding(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics localAddress]. This side's address, such as "192.0.2.1" or
+ * "2001:db8::1". No connection was made, or NULL: NULL.
+ */
+const char *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_local_address(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics localPort]. This side's port. Where Apple's is nil, and for
+ * NULL: 0.
+ */
+int32_t nsurlsession_transaction_metrics_local_port(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics remoteAddress]. The server's address, or the proxy's. No
+ * connection was made, or NULL: NULL.
+ */
+const char *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_remote_address(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics remotePort]. The server's port, or the proxy's. Where
+ * Apple's is nil, and for NULL: 0.
+ */
+int32_t nsurlsession_transaction_metrics_remote_port(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics negotiatedTLSProtocolVersion]. The number of TLS's version:
+ * 0x0303 for TLS 1.2, 0x0304 for TLS 1.3. Without TLS, where Apple's is nil, and for NULL: 0.
+ */
+int32_t nsurlsession_transaction_metrics_negotiated_tls_protocol_version(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics negotiatedTLSCipherSuite]. IANA's number of the cipher
+ * suite, such as 0x1301 for TLS_AES_128_GCM_SHA256. Without TLS, where Apple's is nil, and for
+ * NULL: 0.
+ */
+int32_t nsurlsession_transaction_metrics_negotiated_tls_cipher_suite(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics isCellular]. Whether the connection went over a mobile
+ * network. That is not known on Linux, where a modem is a network interface as any other: false.
+ */
+bool nsurlsession_transaction_metrics_cellular(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics isExpensive]. Whether the connection went over a network
+ * whose use costs by the byte. That is not known on Linux without asking NetworkManager, which
+ * this version does not: false.
+ */
+bool nsurlsession_transaction_metrics_expensive(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics isConstrained]. Whether the connection went over a network
+ * in Low Data Mode. Linux has no such mode: false.
+ */
+bool nsurlsession_transaction_metrics_constrained(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics isMultipath]. Whether the connection used several ways at
+ * once (Multipath TCP). This version makes ordinary TCP connections: false.
+ */
+bool nsurlsession_transaction_metrics_multipath(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics domainResolutionProtocol]. How the host's name was looked
+ * up. The system's resolver does it, and does not tell whether it asked a server, read /etc/hosts,
+ * or knew the answer: unknown.
+ */
+nsurlsession_task_metrics_domain_resolution_protocol_t nsurlsession_transaction_metrics_domain_resolution_protocol(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/* ---- NSDateInterval -------------------------------------------------------------------------- */
+
+/**
+ * -[NSDateInterval startDate]. When the interval begins, in seconds since 1970. NULL: not a number.
+ */
+double nsurlsession_date_interval_start_date(
+    const nsurlsession_date_interval_t *NSURLSESSION_NULLABLE interval);
+
+/**
+ * -[NSDateInterval endDate]. When the interval ends, in seconds since 1970: its start and its
+ * duration together. NULL: not a number.
+ */
+double nsurlsession_date_interval_end_date(
+    const nsurlsession_date_interval_t *NSURLSESSION_NULLABLE interval);
+
+/** -[NSDateInterval duration]. How long the interval is, in seconds; never negative. NULL: 0. */
+double nsurlsession_date_interval_duration(
+    const nsurlsession_date_interval_t *NSURLSESSION_NULLABLE interval);
 
 /* ---- NSURL, as far as a C string needs help -------------------------------------------------- */
 

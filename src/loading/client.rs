@@ -36,6 +36,9 @@ pub trait LoadClient: Send + Sync {
     fn following(&self, request: &Arc<RequestValue>) -> Arc<RequestValue>;
     /// Another request to make instead of taking this response, whose body is then not wanted.
     fn next_request(&self, response: &Arc<Response>) -> Option<Arc<RequestValue>>;
+    /// An informational response (1xx) came. Called only where `LoadStart` says that they are wanted.
+    #[must_use]
+    fn informational(&self, response: Arc<Response>) -> bool;
     #[must_use]
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool;
     /// Bytes wait in the pipe where none did.
@@ -73,6 +76,9 @@ pub struct LoadStart {
     pub resource_deadline: Option<Instant>,
     /// The body is wanted whole.
     pub collect: bool,
+    /// What happened when is wanted: `Spent` has it.
+    pub wants_metrics: bool,
+    pub wants_informational: bool,
     pub client: Arc<dyn LoadClient>,
     pub control: Arc<LoadControl>,
 }

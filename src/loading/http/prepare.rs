@@ -39,6 +39,8 @@ pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Opti
         control: Arc::clone(&start.control),
         url: url.as_str(),
         collect: start.collect,
+        wants_metrics: start.wants_metrics,
+        wants_informational: start.wants_informational,
         body: request.body.clone(),
         repeatable: options::is_idempotent(request.method()),
     });
@@ -51,6 +53,9 @@ pub fn prepare(start: &LoadStart, request: &RequestValue, crossed: bool) -> Opti
         &start.additional_headers
     };
     let mut easy = Easy::new(options::template(url)?, exchange)?;
+    if start.wants_metrics {
+        easy.ask_before_sending();
+    }
     let url = request.url.as_ref()?;
     options::apply(&mut easy, url, request, additional, start.idle_timeout).then_some(easy)
 }
