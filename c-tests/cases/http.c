@@ -659,9 +659,62 @@ TEST(trailers)
                    1000);
     CHECK_EQ_STR(load_field(answer, "X-Trailer"), NULL);
     CHECK_EQ_STR(load_field(answer, "Content-Type"), "application/octet-stream");
+    nsurlsession_dictionary_t *trailers = nsurlsession_response_trailers(answer->response);
+    CHECK_EQ_INT(nsurlsession_dictionary_count(trailers), 2);
+    CHECK_EQ_STR(string_for(trailers, "X-Trailer"), "1");
+    CHECK_EQ_STR(string_for(trailers, "x-trailer"), "1");
+    CHECK_EQ_STR(string_for(trailers, "Content-Type"), "x/y");
+    nsurlsession_release(trailers);
     const char *before = get_text(session, fault_url("/connection-id"));
     load_body(get(session, fault_url("/trailers")), 200);
     CHECK_EQ_STR(get_text(session, fault_url("/connection-id")), before);
+    session_end(session);
+}
+
+/* A real server's, by both protocols. */
+TEST(trailers_of_nginx)
+{
+    const char *urls[] = {
+        http_url("/trailers/4k.bin"), tls_h1_url("/trailers/4k.bin"), tls_h2_url("/trailers/4k.bin")};
+    nsurlsession_t *session = session_for(NULL);
+    for (size_t index = 0; index < sizeof urls / sizeof urls[0]; index++) {
+        struct load *answer = get(session, urls[index]);
+        load_body(answer, 200);
+        CHECK_EQ_BYTES(answer->completion->body, answer->completion->body_length,
+                       pattern_bytes(4096), 4096);
+        nsurlsession_dictionary_t *trailers = nsurlsession_response_trailers(answer->response);
+        CHECK_EQ_INT(nsurlsession_dictionary_count(trailers), 2);
+        CHECK_EQ_STR(string_for(trailers, "X-Trailer"), "first, second");
+        CHECK_EQ_STR(string_for(trailers, "X-Status"), "200");
+        CHECK_EQ_STR(load_field(answer, "X-Status"), NULL);
+        nsurlsession_release(trailers);
+    }
+    session_end(session);
+}
+
+TEST(responses_without_trailers)
+{
+    nsurlsession_t *session = session_for(NULL);
+    const char *urls[] = {
+        http_url("/4k.bin"), tls_h2_url("/4k.bin"), fault_url("/body?size=10&chunked=1")};
+    for (size_t index = 0; index < sizeof urls / sizeof urls[0]; index++) {
+        struct load *answer = get(session, urls[index]);
+        load_body(answer, 200);
+        CHECK(nsurlsession_response_trailers(answer->response) == NULL);
+    }
+    /* One whose trailers never came to their end. */
+    const char *cut = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                      "2\r\nhi\r\n0\r\nX-Trailer: 1\r\nX-Oth";
+    struct load *answer = get(session, fault_url(test_format("/raw?bytes=%s", escaped(cut))));
+    CHECK_EQ_INT(nsurlsession_error_code(answer->error), NSURLSESSION_ERROR_NETWORK_CONNECTION_LOST);
+    CHECK(nsurlsession_response_trailers(answer->response) == NULL);
+    nsurlsession_dictionary_t *fields = nsurlsession_dictionary_new();
+    nsurlsession_response_t *made =
+        nsurlsession_response_with_url_status_code_http_version_header_fields(
+            http_url("/"), 200, NULL, fields);
+    CHECK(nsurlsession_response_trailers(made) == NULL);
+    nsurlsession_release(made);
+    nsurlsession_release(fields);
     session_end(session);
 }
 

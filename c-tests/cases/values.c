@@ -1255,6 +1255,7 @@ static void check_responses_refuse(void *handle)
     ZERO(nsurlsession_response_status_code, handle);
     ZERO(nsurlsession_response_all_header_fields, handle);
     ZERO(nsurlsession_response_value_for_http_header_field, handle, "X-One");
+    ZERO(nsurlsession_response_trailers, handle);
 }
 
 static void check_configurations_refuse(void *handle)
@@ -1371,6 +1372,52 @@ static void check_io_streams_refuse(void *handle)
 static void check_makers_of_streams_refuse(void *handle)
 {
     ZERO(nsurlsession_input_stream_with_data, handle);
+
+/* It returns not a number. */
+#define NO_DATE(function, ...) REFUSED(function, CHECK(isnan(function(__VA_ARGS__))))
+
+static void check_metrics_refuse(void *handle)
+{
+    ZERO(nsurlsession_task_metrics_transaction_metrics, handle);
+    ZERO(nsurlsession_task_metrics_task_interval, handle);
+    ZERO(nsurlsession_task_metrics_redirect_count, handle);
+    NO_DATE(nsurlsession_transaction_metrics_fetch_start_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_domain_lookup_start_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_domain_lookup_end_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_connect_start_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_secure_connection_start_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_secure_connection_end_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_connect_end_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_request_start_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_request_end_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_response_start_date, handle);
+    NO_DATE(nsurlsession_transaction_metrics_response_end_date, handle);
+    ZERO(nsurlsession_transaction_metrics_request, handle);
+    ZERO(nsurlsession_transaction_metrics_response, handle);
+    ZERO(nsurlsession_transaction_metrics_network_protocol_name, handle);
+    ZERO(nsurlsession_transaction_metrics_proxy_connection, handle);
+    ZERO(nsurlsession_transaction_metrics_reused_connection, handle);
+    ZERO(nsurlsession_transaction_metrics_resource_fetch_type, handle);
+    ZERO(nsurlsession_transaction_metrics_count_of_request_header_bytes_sent, handle);
+    ZERO(nsurlsession_transaction_metrics_count_of_request_body_bytes_sent, handle);
+    ZERO(nsurlsession_transaction_metrics_count_of_request_body_bytes_before_encoding, handle);
+    ZERO(nsurlsession_transaction_metrics_count_of_response_header_bytes_received, handle);
+    ZERO(nsurlsession_transaction_metrics_count_of_response_body_bytes_received, handle);
+    ZERO(nsurlsession_transaction_metrics_count_of_response_body_bytes_after_decoding, handle);
+    ZERO(nsurlsession_transaction_metrics_local_address, handle);
+    ZERO(nsurlsession_transaction_metrics_local_port, handle);
+    ZERO(nsurlsession_transaction_metrics_remote_address, handle);
+    ZERO(nsurlsession_transaction_metrics_remote_port, handle);
+    ZERO(nsurlsession_transaction_metrics_negotiated_tls_protocol_version, handle);
+    ZERO(nsurlsession_transaction_metrics_negotiated_tls_cipher_suite, handle);
+    ZERO(nsurlsession_transaction_metrics_cellular, handle);
+    ZERO(nsurlsession_transaction_metrics_expensive, handle);
+    ZERO(nsurlsession_transaction_metrics_constrained, handle);
+    ZERO(nsurlsession_transaction_metrics_multipath, handle);
+    ZERO(nsurlsession_transaction_metrics_domain_resolution_protocol, handle);
+    NO_DATE(nsurlsession_date_interval_start_date, handle);
+    NO_DATE(nsurlsession_date_interval_end_date, handle);
+    ZERO(nsurlsession_date_interval_duration, handle);
 }
 
 static void check_everything_refuses(void *handle)
@@ -1388,6 +1435,7 @@ static void check_everything_refuses(void *handle)
     check_sessions_refuse(handle);
     check_tasks_refuse(handle);
     check_queues_refuse(handle);
+    check_metrics_refuse(handle);
 }
 
 TEST(null_handles)
@@ -1426,6 +1474,8 @@ TEST_EACH(handles_of_another_class, struct class, classes)
         {"output_stream", check_output_streams_refuse},
         {"input_stream output_stream", check_io_streams_refuse},
         {"data", check_makers_of_streams_refuse},
+
+        {"metrics", check_metrics_refuse},
     };
     must_log = true;
     void *object = row->make();

@@ -329,6 +329,13 @@ fn locations(www: &str, plain: &Site, secure: &Site) -> String {
             alias {www}/;
             limit_rate 256k;
         }}
+        # Files with trailer fields behind them.
+        location /trailers/ {{
+            alias {www}/;
+            add_trailer X-Trailer "first";
+            add_trailer X-Trailer "second";
+            add_trailer X-Status $status;
+        }}
         location /charset/ {{
             alias {www}/;
             charset utf-8;

@@ -404,45 +404,6 @@ nsurlsession_task_state_t nsurlsession_task_state(
     const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
 
 /**
- * -[NSURLSessionTask progress]. How far the task has come, in bytes sent and received; the same
- * object for as long as the task lives. Cancelling, pausing and resuming it does that to the task.
- * The caller releases it. NULL: NULL.
- */
-nsurlsession_progress_t *NSURLSESSION_NULLABLE nsurlsession_task_progress(
-    const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
-
-/**
- * -[NSURLSessionTask priority]. How urgent the task is, from 0 to 1;
- * NSURLSESSION_TASK_PRIORITY_DEFAULT when that was not set. NULL: 0.
- */
-float nsurlsession_task_priority(const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
-
-/**
- * -[NSURLSessionTask setPriority:]. Of the tasks that wait for a connection to a host, the most
- * urgent starts first. Servers are told by the Priority field of RFC 9218, when the task is
- * resumed, and by the weight of its stream on HTTP/2, at any time. Values below 0 count as 0,
- * values above 1 as 1; what is no number is ignored.
- */
-void nsurlsession_task_set_priority(
-    nsurlsession_task_t *NSURLSESSION_NULLABLE task, float priority);
-
-/**
- * -[NSURLSessionTask prefersIncrementalDelivery]. Whether pieces of the body are of use as they
- * come. Unless it was set: true for tasks that report to a delegate, false for tasks with a
- * completion handler and for downloads. NULL: false.
- */
-bool nsurlsession_task_prefers_incremental_delivery(
-    const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
-
-/**
- * -[NSURLSessionTask setPrefersIncrementalDelivery:]. Servers are told by the Priority field of
- * RFC 9218: they then share their bandwidth between such responses instead of sending one after
- * the other. Counts when the task is resumed after it.
- */
-void nsurlsession_task_set_prefers_incremental_delivery(
-    nsurlsession_task_t *NSURLSESSION_NULLABLE task, bool prefers);
-
-/**
  * -[NSURLSessionTask error]. What the task failed with; NULL while it is not completed, and when
  * it succeeded. The caller releases it.
  */
@@ -469,78 +430,13 @@ void nsurlsession_redirection_completion_call(
     const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
 
 /**
- * Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the
- * first call counts; later ones are logged. The task retains `stream`, which must not have been
- * opened. NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+ * Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the first
+ * call counts; later ones are logged. The task retains `stream`, which must not have been opened.
+ * NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
  */
 void nsurlsession_body_stream_completion_call(
     nsurlsession_body_stream_completion_t *NSURLSESSION_NULLABLE completion,
     nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
-
-/* ---- NSURLSessionUploadTask, and the methods of NSURLSession that make one ------------------- */
-
-/**
- * -[NSURLSession uploadTaskWithRequest:fromFile:]. A suspended upload task that reports to the
- * delegate as a data task does, and by did_send_body_data. Its body is the file that `file_url`
- * names, a file: URL or an absolute path, instead of the request's own. The file is opened when the
- * task is resumed and read as it is sent, never as a whole. The task fails with
- * NSURLSESSION_ERROR_FILE_DOES_NOT_EXIST, NSURLSESSION_ERROR_FILE_IS_DIRECTORY or
- * NSURLSESSION_ERROR_NO_PERMISSIONS_TO_READ_FILE when it cannot be opened, and with
- * NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED when it is changed meanwhile. The method of the
- * request must be one that has a body: GET fails with
- * NSURLSESSION_ERROR_DATA_LENGTH_EXCEEDS_MAXIMUM. The request is copied. The caller releases the
- * task. NULL for the session: NULL.
- */
-nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_file(
-    nsurlsession_t *NSURLSESSION_NULLABLE session,
-    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
-    const char *NSURLSESSION_NULLABLE file_url);
-
-/**
- * -[NSURLSession uploadTaskWithRequest:fromData:]. As
- * nsurlsession_upload_task_with_request_from_file, with a body from memory, which is retained and
- * not copied. NULL for the data: an empty body.
- */
-nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_data(
-    nsurlsession_t *NSURLSESSION_NULLABLE session,
-    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
-    const nsurlsession_data_t *NSURLSESSION_NULLABLE data);
-
-/**
- * -[NSURLSession uploadTaskWithStreamedRequest:]. As
- * nsurlsession_upload_task_with_request_from_file, with a body from the stream that the delegate's
- * need_new_body_stream gives each time the body is to be sent. It is sent in chunks, or with the
- * Content-Length that the request has. Without that method the task fails with
- * NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
- */
-nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_streamed_request(
-    nsurlsession_t *NSURLSESSION_NULLABLE session,
-    const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
-
-/**
- * -[NSURLSession uploadTaskWithRequest:fromFile:completionHandler:]. As
- * nsurlsession_upload_task_with_request_from_file, but the answer's body is collected and `handler`
- * called with it, exactly once, on the delegate queue, also when the task is cancelled. The
- * delegate's methods for response, data and completion are not called. NULL for the handler: as
- * without one. NULL for the session: NULL, and the handler is not called.
- */
-nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_file_completion_handler(
-    nsurlsession_t *NSURLSESSION_NULLABLE session,
-    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
-    const char *NSURLSESSION_NULLABLE file_url,
-    nsurlsession_data_task_completion_handler_t NSURLSESSION_NULLABLE handler,
-    void *NSURLSESSION_NULLABLE context);
-
-/**
- * -[NSURLSession uploadTaskWithRequest:fromData:completionHandler:]. As
- * nsurlsession_upload_task_with_request_from_file_completion_handler, with a body from memory.
- */
-nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_data_completion_handler(
-    nsurlsession_t *NSURLSESSION_NULLABLE session,
-    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
-    const nsurlsession_data_t *NSURLSESSION_NULLABLE data,
-    nsurlsession_data_task_completion_handler_t NSURLSESSION_NULLABLE handler,
-    void *NSURLSESSION_NULLABLE context);
 
 /* ---- NSURLSessionDownloadTask, and the methods of NSURLSession that make one ----------------- */
 
@@ -747,37 +643,18 @@ void nsurlsession_request_add_value_for_http_header_field(
     nsurlsession_request_t *NSURLSESSION_NULLABLE request, const char *NSURLSESSION_NULLABLE value,
     const char *NSURLSESSION_NULLABLE field);
 
-/**
- * -[NSURLRequest HTTPBody]. The body, retained: the caller releases it. None, or a stream: NULL.
- */
+/** -[NSURLRequest HTTPBody]. The body, retained: the caller releases it. None: NULL. */
 nsurlsession_data_t *NSURLSESSION_NULLABLE nsurlsession_request_http_body(
     const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
 
 /**
- * -[NSMutableURLRequest setHTTPBody:]. Sets the body, which is retained and not copied, instead of
- * a body stream; its length is sent as Content-Length. A POST without Content-Type gets
- * application/x-www-form-urlencoded. NULL takes the body away.
+ * -[NSMutableURLRequest setHTTPBody:]. Sets the body, which is retained and not copied; its length
+ * is sent as Content-Length. A POST without Content-Type gets application/x-www-form-urlencoded.
+ * NULL takes the body away.
  */
 void nsurlsession_request_set_http_body(
     nsurlsession_request_t *NSURLSESSION_NULLABLE request,
     const nsurlsession_data_t *NSURLSESSION_NULLABLE body);
-
-/**
- * -[NSURLRequest HTTPBodyStream]. The body's stream, retained: the caller releases it. None: NULL.
- */
-nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_request_http_body_stream(
-    const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
-
-/**
- * -[NSMutableURLRequest setHTTPBodyStream:]. Sets a stream that the body is read from, instead of a
- * body; it is retained and must not have been opened. Copies of the request share it. The body is
- * sent in chunks, or with the Content-Length that the request has. A stream is read once: when the
- * body must be sent again, the delegate's need_new_body_stream is asked for another one. NULL takes
- * the stream away.
- */
-void nsurlsession_request_set_http_body_stream(
-    nsurlsession_request_t *NSURLSESSION_NULLABLE request,
-    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
 
 /* ---- NSURLResponse and NSHTTPURLResponse ----------------------------------------------------- */
 
@@ -855,380 +732,321 @@ const char *NSURLSESSION_NULLABLE nsurlsession_response_value_for_http_header_fi
     const char *NSURLSESSION_NULLABLE field);
 
 /**
+ * The trailer fields: header fields that the server sent after the body. They are there when the
+ * body is complete: in did_finish_downloading_to_url, did_finish_collecting_metrics,
+ * did_complete_with_error and the completion handler, and after those. Keys are compared without
+ * regard to case, repeated fields are joined with a comma. The caller releases the dictionary. None
+ * sent, or none come yet, or NULL: NULL. An addition to Apple's interface.
+ */
+nsurlsession_dictionary_t *NSURLSESSION_NULLABLE nsurlsession_response_trailers(
+    const nsurlsession_response_t *NSURLSESSION_NULLABLE response);
+
+/**
  * +[NSHTTPURLResponse localizedStringForStatusCode:]. A word or two for a status, such as "not
  * found" for 404; never NULL. The string is static.
  */
 const char *NSURLSESSION_NULLABLE nsurlsession_response_localized_string_for_status_code(
     int64_t status_code);
 
-/* ---- NSProgress ------------------------------------------------------------------------------ */
+/* ---- NSURLSessionTaskMetrics and NSURLSessionTaskTransactionMetrics -------------------------- */
 
 /**
- * +[NSProgress discreteProgressWithTotalUnitCount:]. A progress without a parent. The caller
- * releases it.
+ * -[NSURLSessionTaskMetrics transactionMetrics]. An nsurlsession_transaction_metrics_t for each
+ * request that was made for the task, with its response, in the order of time: redirects that were
+ * followed, and the continuation of a download that had to begin anew, each have their own. Empty
+ * for a task that was cancelled before it was resumed. The caller releases the array. NULL: NULL.
  */
-nsurlsession_progress_t *NSURLSESSION_NULLABLE nsurlsession_progress_discrete_with_total_unit_count(
-    int64_t total_unit_count);
+nsurlsession_array_t *NSURLSESSION_NULLABLE nsurlsession_task_metrics_transaction_metrics(
+    const nsurlsession_task_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress totalUnitCount]. How many units there are in all: bytes for a task's progress.
- * Negative: that is not known. NULL: 0.
+ * -[NSURLSessionTaskMetrics taskInterval]. From the creation of the task, not from its first
+ * resumption, until just before it turned completed. The caller releases it. NULL: NULL.
  */
-int64_t nsurlsession_progress_total_unit_count(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+nsurlsession_date_interval_t *NSURLSESSION_NULLABLE nsurlsession_task_metrics_task_interval(
+    const nsurlsession_task_metrics_t *NSURLSESSION_NULLABLE metrics);
 
-/** -[NSProgress setTotalUnitCount:]. Sets how many units there are in all. */
-void nsurlsession_progress_set_total_unit_count(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t count);
+/** -[NSURLSessionTaskMetrics redirectCount]. How many redirects were followed. NULL: 0. */
+size_t nsurlsession_task_metrics_redirect_count(
+    const nsurlsession_task_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress completedUnitCount]. How many units are done, those of children that have
- * finished included. NULL: 0.
+ * -[NSURLSessionTaskTransactionMetrics request]. A copy of the request. The caller releases it.
+ * NULL: NULL.
  */
-int64_t nsurlsession_progress_completed_unit_count(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setCompletedUnitCount:]. Sets how many units are done. */
-void nsurlsession_progress_set_completed_unit_count(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t count);
+nsurlsession_request_t *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_request(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress fractionCompleted]. How much is done, from 0 to 1, with what children have done
- * so far. 0 while it is indeterminate. NULL: 0.
+ * -[NSURLSessionTaskTransactionMetrics response]. The response, which the caller releases. None had
+ * come when it ended, or NULL: NULL.
  */
-double nsurlsession_progress_fraction_completed(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+nsurlsession_response_t *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_response(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress isIndeterminate]. Whether it is not known how much there is to do: a count is
- * negative, or both are 0. NULL: false.
+ * -[NSURLSessionTaskTransactionMetrics fetchStartDate]. When the request was to be made, in
+ * seconds since 1970: the task was resumed, or the redirect before was decided on. It may have to
+ * wait for a connection after that. All dates of a transaction are in seconds since 1970, and not
+ * a number for what did not happen; of what began and failed there is no end, and no date of what
+ * would have followed. NULL: not a number.
  */
-bool nsurlsession_progress_indeterminate(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+double nsurlsession_transaction_metrics_fetch_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress isFinished]. Whether all is done; a task's progress when the task succeeded.
+ * -[NSURLSessionTaskTransactionMetrics domainLookupStartDate]. When the host's name began to be
+ * looked up. On a kept connection, and for an address instead of a name: not a number.
+ */
+double nsurlsession_transaction_metrics_domain_lookup_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics domainLookupEndDate]. When the host's name had been looked
+ * up; soon after the start for one that was looked up a short while before. Otherwise as the
+ * start.
+ */
+double nsurlsession_transaction_metrics_domain_lookup_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics connectStartDate]. When the connection began to be made. On
+ * a kept connection: not a number.
+ */
+double nsurlsession_transaction_metrics_connect_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics secureConnectionStartDate]. When TLS began on the new
+ * connection. Without TLS and on a kept connection: not a number.
+ */
+double nsurlsession_transaction_metrics_secure_connection_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics secureConnectionEndDate]. When TLS was agreed on. Without
+ * TLS and on a kept connection: not a number.
+ */
+double nsurlsession_transaction_metrics_secure_connection_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics connectEndDate]. When the new connection was ready, TLS
+ * included. On a kept connection: not a number.
+ */
+double nsurlsession_transaction_metrics_connect_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics requestStartDate]. Just before the first byte of the
+ * request was sent.
+ */
+double nsurlsession_transaction_metrics_request_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics requestEndDate]. Just after the last byte of the request
+ * was sent. Of a body that was not sent to its end because the server answered before, that may be
+ * missing though there is a response.
+ */
+double nsurlsession_transaction_metrics_request_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics responseStartDate]. When the first bytes of the response
+ * came; informational responses (1xx) do not count.
+ */
+double nsurlsession_transaction_metrics_response_start_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics responseEndDate]. When the last byte of the response came.
+ * A redirect is followed without waiting for the rest of its body: then that is not a number.
+ */
+double nsurlsession_transaction_metrics_response_end_date(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics networkProtocolName]. The protocol by its ALPN name:
+ * "http/1.1", "h2", "h3", or "http/1.0". The string lives as long as the metrics, as do all
+ * strings of theirs. No request was sent, or NULL: NULL.
+ */
+const char *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_network_protocol_name(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
+
+/**
+ * -[NSURLSessionTaskTransactionMetrics isProxyConnection]. Whether the connection led to a proxy.
  * NULL: false.
  */
-bool nsurlsession_progress_finished(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+bool nsurlsession_transaction_metrics_proxy_connection(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress isCancellable]. Whether it makes sense to offer a person that this be
- * cancelled; a hint, which changes nothing else. NULL: false.
+ * -[NSURLSessionTaskTransactionMetrics isReusedConnection]. Whether the request was sent on a
+ * connection that was there already. NULL: false.
  */
-bool nsurlsession_progress_cancellable(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setCancellable:]. Sets that hint. */
-void nsurlsession_progress_set_cancellable(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, bool cancellable);
+bool nsurlsession_transaction_metrics_reused_connection(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress isPausable]. Whether it makes sense to offer a person that this be paused; a
- * hint, which changes nothing else. NULL: false.
+ * -[NSURLSessionTaskTransactionMetrics resourceFetchType]. Where the response came from, or was to
+ * come from. It is not known of a transaction that never began: the task was cancelled while it
+ * waited, or the request cannot be made. NULL: unknown.
  */
-bool nsurlsession_progress_pausable(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setPausable:]. Sets that hint. */
-void nsurlsession_progress_set_pausable(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, bool pausable);
-
-/** -[NSProgress isCancelled]. Whether it was cancelled. NULL: false. */
-bool nsurlsession_progress_cancelled(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress isPaused]. Whether it is paused. NULL: false. */
-bool nsurlsession_progress_paused(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+nsurlsession_task_metrics_resource_fetch_type_t nsurlsession_transaction_metrics_resource_fetch_type(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress cancel]. Cancels this and its children: calls the cancellation handlers on this
- * thread. A task's progress cancels the task. Does nothing the second time.
+ * -[NSURLSessionTaskTransactionMetrics countOfRequestHeaderBytesSent]. Bytes of the request's head
+ * that were sent. For HTTP/2 and later it is the length that the head has in HTTP/1: how far it
+ * was compressed is not known. NULL: 0.
  */
-void nsurlsession_progress_cancel(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+int64_t nsurlsession_transaction_metrics_count_of_request_header_bytes_sent(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress pause]. Pauses this and its children: calls the pausing handlers on this
- * thread. A task's progress suspends the task. Does nothing when it is paused or cancelled.
+ * -[NSURLSessionTaskTransactionMetrics countOfRequestBodyBytesSent]. Bytes of the request's body
+ * that were sent, with what encloses the pieces of a body of unknown length in HTTP/1; the frames
+ * of HTTP/2 do not count. NULL: 0.
  */
-void nsurlsession_progress_pause(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+int64_t nsurlsession_transaction_metrics_count_of_request_body_bytes_sent(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress resume]. Goes on after a pause: calls the resuming handlers on this thread. A
- * task's progress resumes the task. Does nothing when it is not paused.
+ * -[NSURLSessionTaskTransactionMetrics countOfRequestBodyBytesBeforeEncoding]. The length of the
+ * request's body as it was given. Nothing of the request was sent, or NULL: 0.
  */
-void nsurlsession_progress_resume(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress cancellationHandler]. The function that was set, or NULL. */
-nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_cancellation_handler(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+int64_t nsurlsession_transaction_metrics_count_of_request_body_bytes_before_encoding(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress setCancellationHandler:]. Sets what is called with `context` when this is
- * cancelled, on the thread that does it; at once when that was done already. `release` is
- * called exactly once with the context: when another handler is set, when the progress is
- * freed, or when this call fails. NULL for the handler takes it away.
+ * -[NSURLSessionTaskTransactionMetrics countOfResponseHeaderBytesReceived]. Bytes of the
+ * response's head that came, and of informational responses (1xx) before it. For HTTP/2 and later
+ * it is the length that the head has in HTTP/1: how far it was compressed is not known. NULL: 0.
  */
-void nsurlsession_progress_set_cancellation_handler(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
-    void *NSURLSESSION_NULLABLE context,
-    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
-
-/** -[NSProgress pausingHandler]. The function that was set, or NULL. */
-nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_pausing_handler(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+int64_t nsurlsession_transaction_metrics_count_of_response_header_bytes_received(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress setPausingHandler:]. Sets what is called with `context` when this is paused, on
- * the thread that does it; at once when that was done already. `release` is called exactly
- * once with the context: when another handler is set, when the progress is freed, or when this
- * call fails. NULL for the handler takes it away.
+ * -[NSURLSessionTaskTransactionMetrics countOfResponseBodyBytesReceived]. Bytes of the response's
+ * body that came, before decoding (gzip and the like). What encloses chunks and frames does not
+ * count. NULL: 0.
  */
-void nsurlsession_progress_set_pausing_handler(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
-    void *NSURLSESSION_NULLABLE context,
-    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
-
-/** -[NSProgress resumingHandler]. The function that was set, or NULL. */
-nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_resuming_handler(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+int64_t nsurlsession_transaction_metrics_count_of_response_body_bytes_received(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress setResumingHandler:]. Sets what is called with `context` when this is resumed,
- * on the thread that does it. `release` is called exactly once with the context: when another
- * handler is set, when the progress is freed, or when this call fails. NULL for the handler
- * takes it away.
+ * -[NSURLSessionTaskTransactionMetrics countOfResponseBodyBytesAfterDecoding]. Bytes of the
+ * response's body that the delegate or the completion handler was given. None of a redirect that
+ * was followed. NULL: 0.
  */
-void nsurlsession_progress_set_resuming_handler(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
-    void *NSURLSESSION_NULLABLE context,
-    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+int64_t nsurlsession_transaction_metrics_count_of_response_body_bytes_after_decoding(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress kind]. What kind of thing is under way: NSURLSESSION_PROGRESS_KIND_FILE for a
- * task's progress, else what was set, or NULL. The caller releases it.
+ * -[NSURLSessionTaskTransactionMetrics localAddress]. This side's address, such as "192.0.2.1" or
+ * "2001:db8::1". No connection was made, or NULL: NULL.
  */
-nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_kind(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setKind:]. Sets that text, which is copied; NULL takes it away. */
-void nsurlsession_progress_set_kind(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    const char *NSURLSESSION_NULLABLE text);
+const char *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_local_address(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress fileOperationKind]. What happens to a file: for a task's progress one of
- * NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_*, else what was set, or NULL. The caller releases
- * it.
+ * -[NSURLSessionTaskTransactionMetrics localPort]. This side's port. Where Apple's is nil, and for
+ * NULL: 0.
  */
-nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_file_operation_kind(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setFileOperationKind:]. Sets that text, which is copied; NULL takes it away. */
-void nsurlsession_progress_set_file_operation_kind(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    const char *NSURLSESSION_NULLABLE text);
+int32_t nsurlsession_transaction_metrics_local_port(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress localizedDescription]. What is under way, for a person: what was set, or a text
- * that is made from the kind and the fraction. The caller releases it. NULL: NULL.
+ * -[NSURLSessionTaskTransactionMetrics remoteAddress]. The server's address, or the proxy's. No
+ * connection was made, or NULL: NULL.
  */
-nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_description(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setLocalizedDescription:]. Sets that text, which is copied; NULL takes it away. */
-void nsurlsession_progress_set_localized_description(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    const char *NSURLSESSION_NULLABLE text);
+const char *NSURLSESSION_NULLABLE nsurlsession_transaction_metrics_remote_address(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress localizedAdditionalDescription]. How far it is, for a person: what was set, or
- * a text such as "1.2 MB of 5.0 MB (800 KB/sec) — About 5 seconds remaining". The caller
- * releases it. NULL: NULL.
+ * -[NSURLSessionTaskTransactionMetrics remotePort]. The server's port, or the proxy's. Where
+ * Apple's is nil, and for NULL: 0.
  */
-nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_additional_description(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+int32_t nsurlsession_transaction_metrics_remote_port(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress setLocalizedAdditionalDescription:]. Sets that text, which is copied; NULL
- * takes it away.
+ * -[NSURLSessionTaskTransactionMetrics negotiatedTLSProtocolVersion]. The number of TLS's version:
+ * 0x0303 for TLS 1.2, 0x0304 for TLS 1.3. Without TLS, where Apple's is nil, and for NULL: 0.
  */
-void nsurlsession_progress_set_localized_additional_description(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    const char *NSURLSESSION_NULLABLE text);
+int32_t nsurlsession_transaction_metrics_negotiated_tls_protocol_version(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress estimatedTimeRemaining]. Seconds until all is done: what was set, or what
- * follows from the throughput. NaN when that is not known, and for NULL.
+ * -[NSURLSessionTaskTransactionMetrics negotiatedTLSCipherSuite]. IANA's number of the cipher
+ * suite, such as 0x1301 for TLS_AES_128_GCM_SHA256. Without TLS, where Apple's is nil, and for
+ * NULL: 0.
  */
-double nsurlsession_progress_estimated_time_remaining(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+int32_t nsurlsession_transaction_metrics_negotiated_tls_cipher_suite(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress setEstimatedTimeRemaining:]. Sets the seconds until all is done; NaN takes them
- * away.
+ * -[NSURLSessionTaskTransactionMetrics isCellular]. Whether the connection went over a mobile
+ * network. That is not known on Linux, where a modem is a network interface as any other: false.
  */
-void nsurlsession_progress_set_estimated_time_remaining(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, double seconds);
+bool nsurlsession_transaction_metrics_cellular(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress throughput]. Bytes, or units, a second: what was set, or what was measured over
- * the last two seconds. -1 when that is not known, and for NULL.
+ * -[NSURLSessionTaskTransactionMetrics isExpensive]. Whether the connection went over a network
+ * whose use costs by the byte. That is not known on Linux without asking NetworkManager, which
+ * this version does not: false.
  */
-int64_t nsurlsession_progress_throughput(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+bool nsurlsession_transaction_metrics_expensive(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress setThroughput:]. Sets the bytes, or units, a second; what is negative takes
- * them away.
+ * -[NSURLSessionTaskTransactionMetrics isConstrained]. Whether the connection went over a network
+ * in Low Data Mode. Linux has no such mode: false.
  */
-void nsurlsession_progress_set_throughput(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t units);
+bool nsurlsession_transaction_metrics_constrained(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * -[NSProgress addChild:withPendingUnitCount:]. Lets a progress count for so many of this
- * one's units: its fraction of them while it is under way, and all when it has finished.
- * Retains the child. A child has one parent, for good; what has one already, and what contains
- * this progress, is refused, which is logged. Cancelling, pausing and resuming the parent does
- * the same to the child.
+ * -[NSURLSessionTaskTransactionMetrics isMultipath]. Whether the connection used several ways at
+ * once (Multipath TCP). This version makes ordinary TCP connections: false.
  */
-void nsurlsession_progress_add_child_with_pending_unit_count(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE child, int64_t pending_unit_count);
+bool nsurlsession_transaction_metrics_multipath(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
 /**
- * Watches a progress, as key-value observation does: `handler` is called with `context` on
- * `queue` after something has changed, a child's fraction included; changes that come before
- * that are told by one call. NULL for the queue: on a thread of the library's. Replaces the
- * handler before; `release` is called exactly once with its context, when it is replaced, when
- * the progress is freed, or when this call fails. NULL for the handler takes it away.
+ * -[NSURLSessionTaskTransactionMetrics domainResolutionProtocol]. How the host's name was looked
+ * up. The system's resolver does it, and does not tell whether it asked a server, read /etc/hosts,
+ * or knew the answer: unknown.
  */
-void nsurlsession_progress_set_change_handler(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    nsurlsession_queue_t *NSURLSESSION_NULLABLE queue,
-    nsurlsession_progress_change_handler_t NSURLSESSION_NULLABLE handler,
-    void *NSURLSESSION_NULLABLE context,
-    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+nsurlsession_task_metrics_domain_resolution_protocol_t nsurlsession_transaction_metrics_domain_resolution_protocol(
+    const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
-/* ---- NSStream, NSInputStream and NSOutputStream ---------------------------------------------- */
+/* ---- NSDateInterval -------------------------------------------------------------------------- */
 
 /**
- * -[NSStream open]. Opens an input or output stream; a stream opens once, and what cannot be opened
- * has a status and an error that say so. A request's body must not be opened: the library does
- * that. NULL, or what is no stream: nothing.
+ * -[NSDateInterval startDate]. When the interval begins, in seconds since 1970. NULL: not a number.
  */
-void nsurlsession_io_stream_open(const void *NSURLSESSION_NULLABLE stream);
+double nsurlsession_date_interval_start_date(
+    const nsurlsession_date_interval_t *NSURLSESSION_NULLABLE interval);
 
 /**
- * -[NSStream close]. Closes an input or output stream for good; a thread that waits to read or to
- * write returns with -1. Of a bound pair, the reading end comes to its end when the other is closed
- * and all is read; the writing end fails with EPIPE when the other is closed. The last release of a
- * stream closes it too. Any thread may call this, also inside a function of the stream's own
- * source, which is closed when that returns. NULL, or what is no stream: nothing.
+ * -[NSDateInterval endDate]. When the interval ends, in seconds since 1970: its start and its
+ * duration together. NULL: not a number.
  */
-void nsurlsession_io_stream_close(const void *NSURLSESSION_NULLABLE stream);
+double nsurlsession_date_interval_end_date(
+    const nsurlsession_date_interval_t *NSURLSESSION_NULLABLE interval);
 
-/**
- * -[NSStream streamStatus]. Where an input or output stream is in its life. NULL, or what is no
- * stream: NSURLSESSION_STREAM_STATUS_NOT_OPEN.
- */
-nsurlsession_stream_status_t nsurlsession_io_stream_stream_status(
-    const void *NSURLSESSION_NULLABLE stream);
-
-/**
- * -[NSStream streamError]. Why an input or output stream failed, or NULL. The caller releases it.
- */
-nsurlsession_error_t *NSURLSESSION_NULLABLE nsurlsession_io_stream_stream_error(
-    const void *NSURLSESSION_NULLABLE stream);
-
-/**
- * +[NSStream getBoundStreamsWithBufferSize:inputStream:outputStream:]. Makes two streams: what is
- * written to `*output_stream` is read from `*input_stream`. At most `buffer_size` bytes wait
- * between them (0 counts as 1): whoever writes more waits. The caller releases both. NULL for
- * either pointer: nothing is made.
- */
-void nsurlsession_io_stream_get_bound_streams_with_buffer_size_input_stream_output_stream(
-    size_t buffer_size,
-    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE *NSURLSESSION_NULLABLE input_stream,
-    nsurlsession_output_stream_t *NSURLSESSION_NULLABLE *NSURLSESSION_NULLABLE output_stream);
-
-/**
- * +[NSInputStream inputStreamWithData:]. A stream of these bytes. The caller releases it. NULL:
- * NULL.
- */
-nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_data(
-    const nsurlsession_data_t *NSURLSESSION_NULLABLE data);
-
-/**
- * +[NSInputStream inputStreamWithFileAtPath:]. A stream of a file's bytes; the file is opened with
- * the stream. The caller releases it. NULL, or what is not UTF-8: NULL.
- */
-nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_file_at_path(
-    const char *NSURLSESSION_NULLABLE path);
-
-/**
- * +[NSInputStream inputStreamWithURL:]. As nsurlsession_input_stream_with_file_at_path, for a file:
- * URL. NULL for another URL.
- */
-nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_url(
-    const char *NSURLSESSION_NULLABLE url);
-
-/**
- * A stream whose bytes come from a source of the caller's, a body that is made while it is sent for
- * instance. The struct is copied. The source is used by one thread at a time, on threads of the
- * library's when the stream is a request's body; it may block there, but a source that returns
- * NSURLSESSION_STREAM_READ_NOT_NOW and signals later blocks nothing. The context is released
- * exactly once, when the stream is closed or freed. The caller releases the stream. NULL, or a
- * source without `read`: NULL, and the context is released.
- */
-nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_source(
-    const nsurlsession_input_stream_source_t *NSURLSESSION_NULLABLE source);
-
-/**
- * Says that a source that returned NSURLSESSION_STREAM_READ_NOT_NOW has bytes now, or has come to
- * its end. Any thread may call this, at any time. NULL: nothing.
- */
-void nsurlsession_input_stream_signal(nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
-
-/**
- * -[NSInputStream read:maxLength:]. Reads up to `max_length` bytes into `buffer` and returns how
- * many; 0 at the end; -1 when the stream is not open, was closed meanwhile or failed. Waits while
- * there are none. NULL for the stream or the buffer: -1. A `max_length` of 0: 0.
- */
-int64_t nsurlsession_input_stream_read_max_length(
-    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream,
-    uint8_t *NSURLSESSION_NULLABLE buffer, size_t max_length);
-
-/**
- * -[NSInputStream hasBytesAvailable]. Whether a read would not have to wait, as far as that can be
- * told: there are bytes, or the end, which was not read yet. False for a stream that is not open
- * or being read by another thread. NULL: false.
- */
-bool nsurlsession_input_stream_has_bytes_available(
-    const nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
-
-/**
- * -[NSOutputStream write:maxLength:]. Writes up to `max_length` of the bytes and returns how many;
- * -1 when the stream is not open, or nobody reads any more. Waits while there is no room. NULL for
- * the stream or the bytes: -1. A `max_length` of 0: 0.
- */
-int64_t nsurlsession_output_stream_write_max_length(
-    nsurlsession_output_stream_t *NSURLSESSION_NULLABLE stream,
-    const uint8_t *NSURLSESSION_NULLABLE bytes, size_t max_length);
-
-/**
- * -[NSOutputStream hasSpaceAvailable]. Whether a write would not have to wait: there is room, or
- * nobody reads any more, which a write says. False for a stream that is not open. NULL: false.
- */
-bool nsurlsession_output_stream_has_space_available(
-    const nsurlsession_output_stream_t *NSURLSESSION_NULLABLE stream);
+/** -[NSDateInterval duration]. How long the interval is, in seconds; never negative. NULL: 0. */
+double nsurlsession_date_interval_duration(
+    const nsurlsession_date_interval_t *NSURLSESSION_NULLABLE interval);
 
 /* ---- NSURL, as far as a C string needs help -------------------------------------------------- */
 
 /**
- * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what
- * open(2) takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
+ * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what open(2)
+ * takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
  */
 nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_url_path(
     const char *NSURLSESSION_NULLABLE url);
@@ -1550,9 +1368,9 @@ bool nsurlsession_supports_feature(const char *NSURLSESSION_NULLABLE feature);
  * Sends log records to `handler` instead of standard error; NULL: to standard error again. The
  * environment variable NSURLSESSION_LOG says what is logged, in the way of RUST_LOG: a level (off,
  * error, warn, info, debug, trace), or levels by area, such as "warn,loading=debug" (areas:
- * engine, ffi, loading, queue, security, session, storage, task). Without it errors are logged, and
- * with a handler everything up to info. `release`, if it is not NULL, gets the context once the
- * handler was replaced. The handler may be called on any thread.
+ * engine, ffi, loading, queue, security, session, task). Without it errors are logged, and with a
+ * handler everything up to info. `release`, if it is not NULL, gets the context once the handler
+ * was replaced. The handler may be called on any thread.
  */
 void nsurlsession_set_log_handler(
     nsurlsession_log_handler_t NSURLSESSION_NULLABLE handler, void *NSURLSESSION_NULLABLE context,

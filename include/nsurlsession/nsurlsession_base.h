@@ -194,6 +194,32 @@ typedef NSURLSESSION_ENUM(nsurlsession_stream_status_t) {
 #define NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_UPLOADING "NSProgressFileOperationKindUploading"
 #define NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_RECEIVING "NSProgressFileOperationKindReceiving"
 
+/* NSURLSessionTaskMetricsResourceFetchType: where a transaction's response came from. */
+typedef NSURLSESSION_ENUM(nsurlsession_task_metrics_resource_fetch_type_t) {
+    /* Not known: the transaction never began. */
+    NSURLSESSION_TASK_METRICS_RESOURCE_FETCH_TYPE_UNKNOWN = 0,
+    /* The network. */
+    NSURLSESSION_TASK_METRICS_RESOURCE_FETCH_TYPE_NETWORK_LOAD = 1,
+    /* The server sent it unasked. Not produced any more, as by Apple's. */
+    NSURLSESSION_TASK_METRICS_RESOURCE_FETCH_TYPE_SERVER_PUSH = 2,
+    /* The cache. There is none in this version. */
+    NSURLSESSION_TASK_METRICS_RESOURCE_FETCH_TYPE_LOCAL_CACHE = 3
+};
+
+/* NSURLSessionTaskMetricsDomainResolutionProtocol: how a name was looked up. */
+typedef NSURLSESSION_ENUM(nsurlsession_task_metrics_domain_resolution_protocol_t) {
+    /* Not known, or nothing was looked up. The system's resolver does not tell: always this one. */
+    NSURLSESSION_TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_UNKNOWN = 0,
+    /* Plain DNS over UDP. */
+    NSURLSESSION_TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_UDP = 1,
+    /* Plain DNS over TCP. */
+    NSURLSESSION_TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_TCP = 2,
+    /* DNS over TLS. */
+    NSURLSESSION_TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_TLS = 3,
+    /* DNS over HTTPS. */
+    NSURLSESSION_TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_HTTPS = 4
+};
+
 /* Levels of log records, most severe first. */
 typedef NSURLSESSION_ENUM(nsurlsession_log_level_t) {
     NSURLSESSION_LOG_LEVEL_ERROR = 1,

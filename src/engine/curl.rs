@@ -22,6 +22,16 @@ pub const PIPE_MULTIPLEX: c_long = 2;
 pub const INFO_SIZE_UPLOAD: CURLINFO = 0x0060_0000 + 7;
 /// `CURLINFO_CONN_ID`: which connection a transfer uses, or used last. Since libcurl 8.2.
 pub const INFO_CONN_ID: CURLINFO = 0x0060_0000 + 64;
+/// Microseconds from a transfer's beginning until it had a connection, or began to make one. This and
+/// the following grow when a request is sent once more, which begins after `INFO_REDIRECT_TIME`.
+pub const INFO_QUEUE_TIME: CURLINFO = 0x0060_0000 + 65;
+pub const INFO_NAMELOOKUP_TIME: CURLINFO = 0x0060_0000 + 51;
+pub const INFO_CONNECT_TIME: CURLINFO = 0x0060_0000 + 52;
+pub const INFO_APPCONNECT_TIME: CURLINFO = 0x0060_0000 + 56;
+pub const INFO_POSTTRANSFER_TIME: CURLINFO = 0x0060_0000 + 67;
+pub const INFO_STARTTRANSFER_TIME: CURLINFO = 0x0060_0000 + 54;
+pub const INFO_REDIRECT_TIME: CURLINFO = 0x0060_0000 + 55;
+pub const INFO_USED_PROXY: CURLINFO = 0x0020_0000 + 66;
 /// `CURLE_TOO_LARGE`
 pub const ERROR_TOO_LARGE: u32 = 100;
 /// `CURLPAUSE_RECV`
@@ -60,6 +70,16 @@ pub const URL_PATH_AS_IS: c_uint = 1 << 4;
 unsafe extern "C" {
     /// OpenSSL's: whether bytes were read from the transport that nobody has read.
     pub fn SSL_has_pending(session: *const c_void) -> c_int;
+    pub fn SSL_version(session: *const c_void) -> c_int;
+    /// NULL before there is one.
+    pub fn SSL_get_current_cipher(session: *const c_void) -> *const c_void;
+    pub fn SSL_CIPHER_get_protocol_id(cipher: *const c_void) -> u16;
+    /// The name is not NUL-terminated, and NULL where none was agreed on.
+    pub fn SSL_get0_alpn_selected(
+        session: *const c_void,
+        name: *mut *const u8,
+        length: *mut c_uint,
+    );
     pub fn curl_url() -> *mut ParsedUrl;
     pub fn curl_url_set(
         handle: *mut ParsedUrl,

@@ -1,7 +1,7 @@
 //! A `CURL`: one transfer, with its callbacks and options.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,9 +10,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_slist, curl_socket_t};
+use curl_sys::{curl_off_t, curl_slist, curl_socket_t};
 
 use super::curl::{self, ParsedUrl};
+use super::handle::Handle;
 use super::multi::Multi;
 use super::{process, sockets};
 use crate::foundation::sync::Lock;
@@ -39,13 +40,13 @@ pub enum Supply {
 }
 
 /// Receives what libcurl reads and gives what it sends. Called on the loop thread, while libcurl
-/// is working: it must not call libcurl.
+/// is working: it must not call libcurl, other than to ask the handle for what it knows.
 pub trait Transfer {
     /// The request is about to be sent, once more if the connection was lost before an answer came.
     /// False when that must not happen. Asked only after `ask_before_sending`.
-    fn starts(&mut self) -> bool;
+    fn starts(&mut self, handle: &Handle) -> bool;
     /// A line of a response's head, with its line break.
-    fn header(&mut self, line: &[u8]) -> Flow;
+    fn header(&mut self, line: &[u8], handle: &Handle) -> Flow;
     /// A piece of the body. Never called with an empty one.
     fn body(&mut self, bytes: &[u8]) -> Flow;
     /// Fills `buffer` with the next bytes of the request's body.
@@ -58,49 +59,8 @@ struct State<T> {
     transfer: UnsafeCell<T>,
     error: UnsafeCell<[c_char; curl_sys::CURL_ERROR_SIZE]>,
     panicked: Cell<bool>,
-    easy: *mut CURL,
-}
-
-/// `CURLINFO_TYPEMASK` and `CURLINFO_OFF_T`
-const INFO_TYPE: CURLINFO = 0x00f0_0000;
-const INFO_OFFSET: CURLINFO = 0x0060_0000;
-
-/// A `CURL`, whose options can be set.
-pub struct Handle(NonNull<CURL>);
-
-impl Handle {
-    fn set_pointer(&self, option: CURLoption, value: *const c_void) {
-        // SAFETY: options that take a pointer or function pointer; what they point to lives in
-        // `state`, in this handle's list, or is static.
-        unsafe { curl::curl_easy_setopt(self.0.as_ptr(), option, value) };
-    }
-
-    pub fn set_long(&self, option: CURLoption, value: c_long) {
-        debug_assert!(option < 10_000);
-        // SAFETY: options below 10000 take a long.
-        unsafe { curl::curl_easy_setopt(self.0.as_ptr(), option, value) };
-    }
-
-    pub fn set_offset(&self, option: CURLoption, value: i64) {
-        debug_assert!((30_000..40_000).contains(&option));
-        // SAFETY: options from 30000 on take a curl_off_t.
-        unsafe { curl::curl_easy_setopt(self.0.as_ptr(), option, value as curl_off_t) };
-    }
-
-    /// Sets an option that takes a string, which libcurl copies. False when it was refused.
-    pub fn set_string(&self, option: CURLoption, value: &CStr) -> bool {
-        debug_assert!((10_000..20_000).contains(&option));
-        // SAFETY: such an option takes a NUL-terminated string and copies it.
-        unsafe {
-            curl::curl_easy_setopt(self.0.as_ptr(), option, value.as_ptr()) == curl_sys::CURLE_OK
-        }
-    }
-
-    /// Takes a string option back.
-    pub fn unset_string(&self, option: CURLoption) {
-        debug_assert!((10_000..20_000).contains(&option));
-        self.set_pointer(option, std::ptr::null());
-    }
+    /// For the callbacks; whoever has the `Easy` frees it.
+    handle: Handle,
 }
 
 /// The options that all handles of a kind share. A copy of a handle costs less than a new one and a
@@ -109,10 +69,6 @@ pub struct Template<T> {
     handle: Mutex<Handle>,
     transfers: PhantomData<fn(T)>,
 }
-
-// SAFETY: libcurl lets a handle be used by any thread, one at a time, which the lock sees to. It is
-// in no multi handle and shares nothing with others.
-unsafe impl Send for Handle {}
 
 impl<T: Transfer> Template<T> {
     /// `None` without memory, and when the process is ending. Lives as long as the process.
@@ -229,7 +185,7 @@ impl<T: Transfer> Easy<T> {
             transfer: UnsafeCell::new(transfer),
             error: UnsafeCell::new([0; curl_sys::CURL_ERROR_SIZE]),
             panicked: Cell::new(false),
-            easy: handle.0.as_ptr(),
+            handle: Handle(handle.0),
         });
         let easy = Easy {
             handle,
@@ -298,45 +254,6 @@ impl<T: Transfer> Easy<T> {
         }
         self.set_pointer(curl_sys::CURLOPT_HTTPHEADER, list.cast_const().cast());
         self.headers = Some(List(list));
-    }
-
-    pub fn info_long(&self, info: CURLINFO) -> i64 {
-        let mut value: c_long = 0;
-        // SAFETY: the caller asks for an info that is a long.
-        unsafe { curl::curl_easy_getinfo(self.handle.0.as_ptr(), info, &mut value) };
-        value
-    }
-
-    pub fn info_offset(&self, info: CURLINFO) -> i64 {
-        debug_assert_eq!(info & INFO_TYPE, INFO_OFFSET);
-        let mut value: curl_off_t = 0;
-        // SAFETY: an info of this type is a curl_off_t.
-        unsafe { curl::curl_easy_getinfo(self.handle.0.as_ptr(), info, &mut value) };
-        value
-    }
-
-    /// Which connection the transfer uses, or used last, by libcurl's numbers for a multi handle.
-    pub fn connection(&self) -> i64 {
-        self.info_offset(curl::INFO_CONN_ID)
-    }
-
-    /// Whether OpenSSL holds bytes that it has taken off the transfer's socket.
-    pub fn has_buffered_input(&self) -> bool {
-        let mut session: *mut curl::TlsSession = null_mut();
-        // SAFETY: this info is a pointer to a structure in the handle; the session in it is that of
-        // a connection that is open, or NULL, and belongs to this thread.
-        unsafe {
-            let info = curl::INFO_TLS_SSL_PTR;
-            curl::curl_easy_getinfo(self.handle.0.as_ptr(), info, &mut session);
-            match session.as_ref() {
-                Some(session) if session.backend == curl::TLS_BACKEND_OPENSSL => {
-                    !session.internals.is_null()
-                        && curl::SSL_has_pending(session.internals.cast_const()) != 0
-                }
-                // It is not known: looking does no harm.
-                _ => true,
-            }
-        }
     }
 
     /// libcurl's own words about what went wrong.
@@ -534,7 +451,9 @@ extern "C" fn header_callback<T: Transfer>(
 ) -> usize {
     // SAFETY: libcurl's contract for this callback.
     let line = unsafe { handed(pointer, size, count) };
-    take::<T>(data, line, |transfer, line| transfer.header(line))
+    take::<T>(data, line, |transfer, line, handle| {
+        transfer.header(line, handle)
+    })
 }
 
 extern "C" fn write_callback<T: Transfer>(
@@ -548,25 +467,25 @@ extern "C" fn write_callback<T: Transfer>(
     if bytes.is_empty() {
         return 0;
     }
-    take::<T>(data, bytes, |transfer, bytes| transfer.body(bytes))
+    take::<T>(data, bytes, |transfer, bytes, _| transfer.body(bytes))
 }
 
 /// Gives bytes to a transfer and does what it says.
 fn take<T: Transfer>(
     data: *mut c_void,
     bytes: &[u8],
-    give: impl FnOnce(&mut T, &[u8]) -> Flow,
+    give: impl FnOnce(&mut T, &[u8], &Handle) -> Flow,
 ) -> usize {
     // Anything but the length given makes libcurl fail the transfer.
     const FAILED: usize = usize::MAX;
     enter::<T, usize>(data, FAILED, |state, transfer| {
-        match give(transfer, bytes) {
+        match give(transfer, bytes, &state.handle) {
             Flow::Continue => bytes.len(),
             Flow::Pause => {
                 // The bytes are taken and the reading stops here. Returning CURL_WRITEFUNC_PAUSE would
                 // make libcurl keep a copy of them.
                 // SAFETY: one of the few calls that libcurl allows in a callback; pausing calls nothing.
-                unsafe { curl_sys::curl_easy_pause(state.easy, curl::PAUSE_RECV) };
+                unsafe { curl_sys::curl_easy_pause(state.handle.0.as_ptr(), curl::PAUSE_RECV) };
                 bytes.len()
             }
             Flow::Abort => FAILED,
@@ -603,8 +522,8 @@ extern "C" fn prerequest_callback<T: Transfer>(
     _remote_port: c_int,
     _local_port: c_int,
 ) -> c_int {
-    enter::<T, c_int>(data, curl::PREREQ_ABORT, |_, transfer| {
-        if transfer.starts() {
+    enter::<T, c_int>(data, curl::PREREQ_ABORT, |state, transfer| {
+        if transfer.starts(&state.handle) {
             0
         } else {
             curl::PREREQ_ABORT

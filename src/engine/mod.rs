@@ -4,6 +4,7 @@
 
 pub mod curl;
 pub mod easy;
+pub mod handle;
 pub mod multi;
 pub mod process;
 pub mod reactor;

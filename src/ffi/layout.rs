@@ -12,12 +12,14 @@ use super::queue::nsurlsession_executor_t;
 use super::stream::nsurlsession_input_stream_source_t;
 use super::types::{
     nsurlsession_log_level_t, nsurlsession_response_disposition_t, nsurlsession_stream_status_t,
-    nsurlsession_task_kind_t, nsurlsession_task_state_t,
+    nsurlsession_task_kind_t, nsurlsession_task_metrics_domain_resolution_protocol_t,
+    nsurlsession_task_metrics_resource_fetch_type_t, nsurlsession_task_state_t,
 };
 use crate::foundation::error;
 use crate::foundation::error_code;
 use crate::foundation::progress;
 use crate::foundation::stream::StreamStatus;
+use crate::loading::metrics::FetchType;
 use crate::task::TaskState;
 
 /// A C source file that compiles if and only if the header says what this library does.
@@ -59,6 +61,8 @@ pub fn assertions() -> String {
     layout!(nsurlsession_task_kind_t:);
     layout!(nsurlsession_response_disposition_t:);
     layout!(nsurlsession_log_level_t:);
+    layout!(nsurlsession_task_metrics_resource_fetch_type_t:);
+    layout!(nsurlsession_task_metrics_domain_resolution_protocol_t:);
 
     let mut constant = |name: &str, value: i64| equal(name.to_owned(), value.to_string());
     constant(
@@ -103,6 +107,21 @@ pub fn assertions() -> String {
         ("STREAM_STATUS_ERROR", StreamStatus::Error as i64),
         ("STREAM_READ_ERROR", -1),
         ("STREAM_READ_NOT_NOW", super::stream::NOT_NOW),
+        (
+            "TASK_METRICS_RESOURCE_FETCH_TYPE_UNKNOWN",
+            FetchType::Unknown as i64,
+        ),
+        (
+            "TASK_METRICS_RESOURCE_FETCH_TYPE_NETWORK_LOAD",
+            FetchType::NetworkLoad as i64,
+        ),
+        ("TASK_METRICS_RESOURCE_FETCH_TYPE_SERVER_PUSH", 2),
+        ("TASK_METRICS_RESOURCE_FETCH_TYPE_LOCAL_CACHE", 3),
+        ("TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_UNKNOWN", 0),
+        ("TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_UDP", 1),
+        ("TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_TCP", 2),
+        ("TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_TLS", 3),
+        ("TASK_METRICS_DOMAIN_RESOLUTION_PROTOCOL_HTTPS", 4),
         ("LOG_LEVEL_ERROR", 1),
         ("LOG_LEVEL_WARN", 2),
         ("LOG_LEVEL_INFO", 3),

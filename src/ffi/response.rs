@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::sync::Arc;
 
 use super::guard::{guarded, misuse};
-use super::object::{borrowed, handed_out};
+use super::object::{borrowed, handed_out, handed_out_option};
 use super::request::{header_fields, url};
 use super::string::{lent_text, text};
 use super::types::{nsurlsession_dictionary_t, nsurlsession_response_t};
@@ -184,6 +184,22 @@ pub unsafe extern "C" fn nsurlsession_response_value_for_http_header_field(
             .as_deref()
             .and_then(downcast::<Text>)
             .map_or(std::ptr::null(), |text| text.c_str().as_ptr())
+    })
+}
+
+/// The trailer fields: header fields that the server sent after the body. They are there when the
+/// body is complete: in did_finish_downloading_to_url, did_finish_collecting_metrics,
+/// did_complete_with_error and the completion handler, and after those. Keys are compared without
+/// regard to case, repeated fields are joined with a comma. The caller releases the dictionary. None
+/// sent, or none come yet, or NULL: NULL. An addition to Apple's interface.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_response_trailers(
+    response: *const nsurlsession_response_t,
+) -> *mut nsurlsession_dictionary_t {
+    const NAME: &str = "nsurlsession_response_trailers";
+    guarded(NAME, std::ptr::null_mut(), || {
+        let trailers = borrowed(response, NAME).and_then(|response| response.trailers());
+        handed_out_option(trailers.map(Arc::new))
     })
 }
 

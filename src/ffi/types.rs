@@ -57,6 +57,8 @@ pub type nsurlsession_task_kind_t = i32;
 pub type nsurlsession_response_disposition_t = i32;
 pub type nsurlsession_log_level_t = i32;
 pub type nsurlsession_stream_status_t = i32;
+pub type nsurlsession_task_metrics_resource_fetch_type_t = i32;
+pub type nsurlsession_task_metrics_domain_resolution_protocol_t = i32;
 
 pub type nsurlsession_release_block_t = Option<unsafe extern "C-unwind" fn(context: *mut c_void)>;
 pub type nsurlsession_operation_block_t = Option<unsafe extern "C-unwind" fn(context: *mut c_void)>;

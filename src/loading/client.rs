@@ -42,6 +42,9 @@ pub trait LoadClient: Send + Sync {
     /// `LoadControl::answer_body`. `None`: there is nobody to ask. Otherwise whether `operation` is to
     /// be posted.
     fn needs_body(&self) -> Option<bool>;
+    /// An informational response (1xx) came. Called only where `LoadStart` says that they are wanted.
+    #[must_use]
+    fn informational(&self, response: Arc<Response>) -> bool;
     #[must_use]
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool;
     /// Bytes wait in the pipe where none did.
@@ -79,6 +82,9 @@ pub struct LoadStart {
     pub resource_deadline: Option<Instant>,
     /// The body is wanted whole.
     pub collect: bool,
+    /// What happened when is wanted: `Spent` has it.
+    pub wants_metrics: bool,
+    pub wants_informational: bool,
     pub client: Arc<dyn LoadClient>,
     pub control: Arc<LoadControl>,
 }

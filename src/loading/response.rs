@@ -56,6 +56,15 @@ impl ReceivedFields {
         self.ends.push(self.bytes.len() as u32);
     }
 
+    /// How many bytes the lines have.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -79,6 +88,19 @@ impl ReceivedFields {
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         (0..self.ends.len()).filter_map(|index| Self::field(self.line(index)?))
+    }
+
+    /// All fields, in order, with the usual spelling; repeated ones joined with a comma.
+    fn dictionary(&self) -> Dictionary {
+        let dictionary = Dictionary::new(Keys::IgnoringCase);
+        for (name, value) in self.iter() {
+            let (name, value) = (usual_spelling(&text(name)), text(value));
+            match dictionary.string(&name) {
+                Some(before) => dictionary.set_string(&name, &format!("{before}, {value}")),
+                None => dictionary.set_string(&name, &value),
+            }
+        }
+        dictionary
     }
 
     /// The first field of that name.
@@ -156,6 +178,7 @@ pub struct Response {
     media: OnceCell<(Option<CString>, Option<CString>)>,
     dictionary: OnceCell<Arc<Dictionary>>,
     filename: OnceCell<CString>,
+    trailers: OnceCell<Box<ReceivedFields>>,
 }
 
 begins_with_header!(Response);
@@ -168,6 +191,16 @@ pub struct Blank(Arc<Response>);
 impl Blank {
     pub fn new(url: &str) -> Blank {
         Blank(Response::make(url, Head::default(), -1, None))
+    }
+
+    /// An informational response to the same request.
+    pub fn informational(&self, head: Head) -> Arc<Response> {
+        let mut response = Response::make("", Head::default(), -1, None);
+        if let Some(response) = Arc::get_mut(&mut response) {
+            response.url.clone_from(&self.0.url);
+            response.head = head;
+        }
+        response
     }
 
     pub fn fill(mut self, head: Head) -> Arc<Response> {
@@ -226,6 +259,7 @@ impl Response {
             media: OnceCell::new(),
             dictionary: OnceCell::new(),
             filename: OnceCell::new(),
+            trailers: OnceCell::new(),
         })
     }
     pub fn url(&self) -> &CStr {
@@ -301,17 +335,20 @@ impl Response {
 
     /// All fields, in order, with the usual spelling; repeated ones joined with a comma.
     pub fn dictionary(&self) -> &Arc<Dictionary> {
-        self.dictionary.get_or_init(|| {
-            let dictionary = Dictionary::new(Keys::IgnoringCase);
-            for (name, value) in self.head.fields.iter() {
-                let (name, value) = (usual_spelling(&text(name)), text(value));
-                match dictionary.string(&name) {
-                    Some(before) => dictionary.set_string(&name, &format!("{before}, {value}")),
-                    None => dictionary.set_string(&name, &value),
-                }
-            }
-            Arc::new(dictionary)
-        })
+        self.dictionary
+            .get_or_init(|| Arc::new(self.head.fields.dictionary()))
+    }
+
+    /// Keeps the fields that came after the body. Whoever holds the response may look at any time.
+    pub fn set_trailers(&self, fields: ReceivedFields) {
+        // A response ends once.
+        let _ = self.trailers.set(Box::new(fields));
+    }
+
+    /// A dictionary of its own for each caller; `None` while there are none.
+    pub fn trailers(&self) -> Option<Dictionary> {
+        let trailers = self.trailers.get()?.dictionary();
+        (trailers.len() > 0).then_some(trailers)
     }
 
     /// A field's value, which stays where it is while the response lives.
@@ -428,6 +465,19 @@ mod tests {
         assert_eq!(response.mime_type(), Some(c"text/html"));
         assert_eq!(response.text_encoding_name(), Some(c"utf-8"));
         assert_eq!(response.expected_length(), -1);
+    }
+
+    #[test]
+    fn trailers_come_after_all_else() {
+        let response = response(&["A: 1"]);
+        assert!(response.trailers().is_none());
+        let mut fields = ReceivedFields::default();
+        fields.push(b"x-sum: 1");
+        fields.push(b"X-Sum: 2");
+        response.set_trailers(fields);
+        let trailers = response.trailers().unwrap();
+        assert_eq!(trailers.description(), "{X-Sum = 1, 2}");
+        assert_eq!(response.dictionary().description(), "{A = 1}");
     }
 
     #[test]

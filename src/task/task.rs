@@ -421,6 +421,8 @@ impl Task {
             ),
             resource_deadline: Instant::now().checked_add(resource_timeout),
             collect: self.collects(),
+            wants_metrics: self.asks_for(Method::DidFinishCollectingMetrics),
+            wants_informational: false,
             client: Arc::clone(self) as Arc<dyn LoadClient>,
             control: Arc::clone(&self.control),
         });
@@ -571,6 +573,10 @@ impl LoadClient for Task {
 
     fn next_request(&self, response: &Arc<Response>) -> Option<Arc<RequestValue>> {
         self.judge_download(response)
+    }
+
+    fn informational(&self, _response: Arc<Response>) -> bool {
+        false
     }
 
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::head::{HeadReader, Malformed};
+use super::measure::Probe;
 use crate::engine::easy::{Flow, Supply, Transfer, turn_time};
+use crate::engine::handle::Handle;
 use crate::foundation::data::Data;
 use crate::foundation::error::{CURL_DOMAIN, Failure};
 use crate::foundation::error_code;
@@ -71,7 +73,7 @@ pub struct Exchange {
     head: HeadReader,
     phase: Phase,
     sink: Sink,
-    received: usize,
+    pub received: usize,
     body: Body,
     sent: u64,
     /// The body's stream has nothing to send now.
@@ -102,6 +104,10 @@ pub struct Exchange {
     pub responded: bool,
     /// How long heads have been so far.
     pub head_length: usize,
+    /// The response, since it came.
+    pub response: Option<Arc<Response>>,
+    /// Notes what happens when, where that is wanted.
+    pub probe: Option<Box<Probe>>,
     /// libcurl began to send the request once.
     started: bool,
 }
@@ -111,6 +117,8 @@ pub struct Start<'a> {
     pub control: Arc<LoadControl>,
     pub url: &'a str,
     pub collect: bool,
+    pub wants_metrics: bool,
+    pub wants_informational: bool,
     pub body: Body,
     pub repeatable: bool,
 }
@@ -123,7 +131,7 @@ impl Exchange {
             key: usize::MAX,
             blank: Some(Blank::new(start.url)),
             follows_redirects: true,
-            head: HeadReader::new(),
+            head: HeadReader::new(start.wants_informational),
             phase: Phase::Head,
             sink: if start.collect {
                 Sink::Whole(Vec::new())
@@ -147,6 +155,8 @@ impl Exchange {
             failure: None,
             responded: false,
             head_length: 0,
+            response: None,
+            probe: start.wants_metrics.then(|| Box::new(Probe::new())),
             started: false,
         }
     }
@@ -159,6 +169,15 @@ impl Exchange {
         if !std::mem::replace(&mut self.announce, true) {
             self.call_attention();
         }
+    }
+
+    fn inform(&mut self, head: Head) -> Flow {
+        if let Some(blank) = &self.blank
+            && self.client.informational(blank.informational(head))
+        {
+            self.announce();
+        }
+        Flow::Continue
     }
 
     fn respond(&mut self, head: Head) -> Flow {
@@ -183,6 +202,7 @@ impl Exchange {
             whole.reserve_exact(length.min(1 << 20));
         }
         let response = blank.fill(head);
+        self.response = Some(Arc::clone(&response));
         self.next = self.client.next_request(&response);
         if self.next.is_some() || redirects && location && self.follows_redirects {
             self.phase = Phase::Redirect;
@@ -233,6 +253,18 @@ impl Exchange {
         flow
     }
 
+    /// The transfer is over, with all that the server sent.
+    pub fn complete(&mut self) {
+        if let Some(response) = &self.response
+            && let Some(trailers) = self.head.take_trailers()
+        {
+            response.set_trailers(trailers);
+        }
+        if let Some(probe) = &mut self.probe {
+            probe.response_ends();
+        }
+    }
+
     /// What was collected.
     pub fn take_whole(&mut self) -> Vec<u8> {
         match &mut self.sink {
@@ -269,10 +301,18 @@ pub fn coding_failure(error: &CodingError) -> Failure {
 }
 
 impl Transfer for Exchange {
-    fn header(&mut self, line: &[u8]) -> Flow {
+    fn header(&mut self, line: &[u8], handle: &Handle) -> Flow {
         self.activity = turn_time();
         self.head_length += line.len();
-        match self.head.line(line) {
+        let read = self.head.line(line);
+        if let Some(probe) = &mut self.probe {
+            probe.reads_line(handle);
+            if self.head.is_final() {
+                probe.response_starts();
+            }
+        }
+        match read {
+            Ok(Some(head)) if head.status < 200 => self.inform(head),
             Ok(Some(head)) => self.respond(head),
             Ok(None) => Flow::Continue,
             Err(Malformed) => {
@@ -285,7 +325,10 @@ impl Transfer for Exchange {
         }
     }
 
-    fn starts(&mut self) -> bool {
+    fn starts(&mut self, handle: &Handle) -> bool {
+        if let Some(probe) = &mut self.probe {
+            probe.sends(handle);
+        }
         let first = !std::mem::replace(&mut self.started, true);
         if !first && !self.repeatable {
             // The server may have done what the request asks for before the connection was lost.

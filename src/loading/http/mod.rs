@@ -5,6 +5,7 @@ mod failure;
 mod head;
 mod hosts;
 mod loader;
+mod measure;
 mod options;
 mod prepare;
 mod remote;
@@ -16,15 +17,25 @@ pub use remote::{cancel, close, signal, start};
 use std::sync::Arc;
 
 use super::client::LoadStart;
+use super::metrics::Transaction;
 use super::request::RequestValue;
 use crate::engine::easy::{Ended, Prepared};
 
 /// What is left of a load that ended. It may hold the last reference to something of the program's
 /// (a body with a deallocator, a queue with an executor), so it is not let go on the loop.
 pub struct Spent {
-    _start: Box<LoadStart>,
-    _request: Option<Arc<RequestValue>>,
+    start: Box<LoadStart>,
+    _request: Arc<RequestValue>,
     _answer: Option<Arc<RequestValue>>,
-    _exchange: Option<Ended<exchange::Exchange>>,
+    exchange: Option<Ended<exchange::Exchange>>,
     _prepared: Option<Prepared<exchange::Exchange>>,
+    transactions: Vec<Transaction>,
+}
+
+impl Spent {
+    /// The transactions of the load in the order in which they began, if it was to note them; for
+    /// the first who asks.
+    pub fn take_transactions(&mut self) -> Vec<Transaction> {
+        std::mem::take(&mut self.transactions)
+    }
 }

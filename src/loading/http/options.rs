@@ -7,7 +7,8 @@ use url::Url;
 
 use super::exchange::Exchange;
 use crate::engine::curl;
-use crate::engine::easy::{Address, Easy, Handle, Template};
+use crate::engine::easy::{Address, Easy, Template};
+use crate::engine::handle::Handle;
 use crate::foundation::headers::HeaderFields;
 use crate::foundation::process::PerProcess;
 use crate::loading::coding::ACCEPT_ENCODING;

@@ -67,6 +67,8 @@ pub fn prepare(
         control: Arc::clone(&start.control),
         url: url.as_str(),
         collect: start.collect,
+        wants_metrics: start.wants_metrics,
+        wants_informational: start.wants_informational,
         body: body(start, request, stream)?,
         repeatable: options::is_idempotent(request.method()),
     });
@@ -79,6 +81,9 @@ pub fn prepare(
         &start.additional_headers
     };
     let mut easy = Easy::new(options::template(url)?, exchange)?;
+    if start.wants_metrics {
+        easy.ask_before_sending();
+    }
     let url = request.url.as_ref()?;
     let (timeout, priority) = (start.idle_timeout, start.control.priority());
     options::apply(&mut easy, url, request, additional, timeout, priority).then_some(easy)

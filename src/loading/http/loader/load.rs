@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::super::exchange::Exchange;
 use super::super::hosts;
+use super::super::measure::Measurements;
 use crate::engine::curl;
 use crate::engine::easy::{Easy, Prepared};
 use crate::engine::timers::Timer;
@@ -74,12 +75,21 @@ pub(super) struct Load {
     pub(super) timer: Timer,
     /// What libcurl had sent of the body when that was last looked at.
     pub(super) moved: i64,
+    /// What happened when, where that is wanted.
+    pub(super) measurements: Option<Box<Measurements>>,
 }
 
 /// How often the sending of a body is looked at within an idle timeout.
 const SAMPLES: u32 = 8;
 
 impl Load {
+    /// Takes down the hop that ends.
+    pub(super) fn measure_hop(&mut self, redirected: bool) {
+        if let Some(measurements) = &mut self.measurements {
+            measurements.hop_ended(&self.request, self.stage.easy(), redirected);
+        }
+    }
+
     /// When the load fails if nothing moves until then. `None` while it is not the network that is
     /// waited for.
     pub(super) fn idle_deadline(&mut self) -> Option<Instant> {

@@ -12,9 +12,10 @@ use slab::Slab;
 
 use self::load::{Load, Stage};
 use super::exchange::{self, Exchange};
+use super::measure::Measurements;
 use super::prepare::{prepare, usable_url};
 use super::{Spent, failure, hosts, options};
-use crate::engine::easy::{Ended, Prepared};
+use crate::engine::easy::Prepared;
 use crate::engine::multi::Limits;
 use crate::engine::reactor::{Engine, World};
 use crate::engine::sockets::MultiId;
@@ -29,7 +30,7 @@ use crate::loading::client::{
     REDIRECT, SUSPENSION,
 };
 use crate::loading::priority;
-use crate::loading::request::{CachePolicy, RequestBody, RequestUrl, RequestValue};
+use crate::loading::request::{CachePolicy, RequestBody, RequestUrl};
 
 pub enum Command {
     /// Begin, with a handle that was made ready for the first request.
@@ -113,6 +114,13 @@ impl World for Loader {
         self.current = Some(key);
         // What the callbacks noted comes first: a redirect, or HTTP/2.
         self.attend(engine, key);
+        let stage = self.loads.get_mut(key).map(|load| &mut load.stage);
+        if let Some(easy) = stage.and_then(Stage::easy)
+            && code == curl_sys::CURLE_OK
+            && easy.transfer().responded
+        {
+            easy.transfer().complete();
+        }
         match self.loads.get_mut(key).map(|load| &mut load.stage) {
             Some(Stage::Transferring(easy)) => {
                 let result = match code {
@@ -243,9 +251,21 @@ impl Loader {
             let failure = Failure::new(error_code::UNKNOWN)
                 .detail("There is no memory for more connections.")
                 .url(url);
-            let request = Arc::clone(&start.request);
-            return self.hand_over(Err(failure), start, request, None, None, prepared);
+            let mut measurements = start.wants_metrics.then(Measurements::new);
+            if let Some(measurements) = &mut measurements {
+                measurements.hop_ended(&start.request, None, false);
+            }
+            let spent = Spent {
+                _request: Arc::clone(&start.request),
+                start,
+                _answer: None,
+                exchange: None,
+                _prepared: prepared,
+                transactions: measurements.map_or_else(Vec::new, Measurements::into_transactions),
+            };
+            return self.hand_over(Err(failure), spent);
         };
+        let measurements = start.wants_metrics.then(|| Box::new(Measurements::new()));
         let key = self.loads.insert(Load {
             request: Arc::clone(&start.request),
             session,
@@ -259,6 +279,7 @@ impl Loader {
             streamed: false,
             timer: Timer::default(),
             moved: 0,
+            measurements,
         });
         control.slot.store(key, Ordering::Release);
         self.current = Some(key);
@@ -384,6 +405,9 @@ impl Loader {
             let exchange = easy.transfer();
             exchange.key = key;
             exchange.activity = engine.now();
+            if let Some(probe) = &mut exchange.probe {
+                probe.begins();
+            }
             engine.add(multi, &mut easy, key).then_some(easy)
         });
         match started {
@@ -524,6 +548,7 @@ impl Loader {
             return;
         };
         engine.disarm(&mut load.timer);
+        load.measure_hop(false);
         load.start.control.slot.store(NO_SLOT, Ordering::Release);
         let (exchange, answer) = match load.stage {
             Stage::Transferring(easy) => (Some(easy.end()), None),
@@ -538,14 +563,16 @@ impl Loader {
             self.graveyard.push(Box::new(stream));
         }
         let result = result.map_err(|failure| failure.url(load.request.url_text()));
-        self.hand_over(
-            result,
-            load.start,
-            load.request,
-            answer,
+        let measurements = load.measurements.map(|measurements| *measurements);
+        let spent = Spent {
+            start: load.start,
+            _request: load.request,
+            _answer: answer,
             exchange,
-            load.prepared,
-        );
+            _prepared: load.prepared,
+            transactions: measurements.map_or_else(Vec::new, Measurements::into_transactions),
+        };
+        self.hand_over(result, spent);
         if let Some(session) = self.sessions.get_mut(load.session) {
             session.loads -= 1;
         }
@@ -553,27 +580,13 @@ impl Loader {
     }
 
     /// Tells the client the end, and hands it what is left of the load.
-    fn hand_over(
-        &mut self,
-        result: Result<Vec<u8>, Failure>,
-        start: Box<LoadStart>,
-        request: Arc<RequestValue>,
-        answer: Option<Arc<RequestValue>>,
-        mut exchange: Option<Ended<Exchange>>,
-        prepared: Option<Prepared<Exchange>>,
-    ) {
-        let client = Arc::clone(&start.client);
+    fn hand_over(&mut self, result: Result<Vec<u8>, Failure>, mut spent: Spent) {
+        let client = Arc::clone(&spent.start.client);
         // What a callback announced since the last look must not be forgotten with the exchange.
-        let announced = exchange
+        let announced = spent
+            .exchange
             .as_mut()
             .is_some_and(|exchange| exchange.transfer().announce);
-        let spent = Spent {
-            _start: start,
-            _request: Some(request),
-            _answer: answer,
-            _exchange: exchange,
-            _prepared: prepared,
-        };
         let post = match client.finished(result, spent) {
             Finished::Taken(post) => post,
             Finished::Late(spent) => {

@@ -105,6 +105,10 @@ impl Loader {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
+        if let Stage::Redirecting(redirection) = &load.stage {
+            let redirected = redirection.counts;
+            load.measure_hop(redirected);
+        }
         let Stage::Redirecting(redirection) = std::mem::replace(&mut load.stage, Stage::Moving)
         else {
             return;
@@ -123,6 +127,9 @@ impl Loader {
                 .and_then(|url| Some(url.parsed()?.origin()))
         };
         load.crossed |= origin(&load.request) != origin(&request);
+        if let Some(measurements) = &mut load.measurements {
+            measurements.hop_begins();
+        }
         let before = std::mem::replace(&mut load.request, request);
         let known = load.start.client.following(&load.request);
         for request in [before, known] {
