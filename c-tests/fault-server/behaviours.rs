@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::exchange::{Answer, Exchange, Failure, Outcome, bad};
-use crate::{faults, normal, ports, ranges, rendezvous};
+use crate::{faults, normal, ports, ranges, rendezvous, resumable};
 
 struct Behaviour {
     path: &'static str,
@@ -62,6 +62,12 @@ const TABLE: &[Behaviour] = table! {
     "/range" ["size" "seed" "etag" "modified" "mode" "name" "cut" "cut_times" "hold" "after"
         "header"] Discarded ranges::range;
     "/range-log" ["name"] Discarded ranges::range_log;
+
+    "/resumable" ["name" "cut" "cut_times" "silent" "location" "head" "offset"] Own
+        resumable::create;
+    "/resumable-upload" ["name" "cut" "cut_times" "silent" "location" "head" "offset"] Own
+        resumable::upload;
+    "/resumable-log" ["name"] Discarded resumable::log;
 
     "/delay" ["ms" "size"] Discarded rendezvous::delay;
     "/drip" ["size" "every" "chunk" "chunked"] Discarded rendezvous::drip;

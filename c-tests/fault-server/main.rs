@@ -67,6 +67,16 @@
 //!   whole until Y has been released.
 //! - `/range-log?name=X` one line a request: method, Range, If-Range, Accept-Encoding.
 //!
+//! # Resumable uploads (the IETF's draft, interoperability version 3)
+//!
+//! - `/resumable?name=X[&cut=N][&cut_times=K][&silent=1][&location=URL][&head=CODE][&offset=TEXT]`
+//!   takes an upload. To a client that speaks the draft it says 104 with the upload's own URL
+//!   (`location`), unless `silent`. After N bytes of a request it resets the connection, K (1) times
+//!   in all. The answer is that of `/sink`, for all that has arrived under this name.
+//! - `/resumable-upload` that URL: HEAD tells how much has arrived (`head` and `offset` are what it
+//!   says instead), PATCH takes the rest, or says 409 when it does not begin there.
+//! - `/resumable-log?name=X` one line a request: method, version, incomplete, offset, length.
+//!
 //! # Time
 //!
 //! - `/delay?ms=N[&size=M]` answers after N ms.
@@ -146,6 +156,7 @@ mod ports;
 mod ranges;
 mod rendezvous;
 mod request;
+mod resumable;
 mod state;
 
 use std::io::{self, Read, Write};

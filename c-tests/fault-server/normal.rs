@@ -61,6 +61,10 @@ pub struct Sum {
 }
 
 impl Sum {
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     pub fn add(&mut self, piece: &[u8]) {
         self.length += piece.len() as u64;
         // A piece is far too small for its own sum to overflow.

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::resumable::Upload;
 use tokio::sync::Notify;
 
 pub struct State {
@@ -18,6 +19,8 @@ pub struct State {
     latches: RefCell<HashMap<String, Rc<Latch>>>,
     tags: RefCell<HashMap<String, Rc<Tag>>>,
     pub attempts: RefCell<HashMap<String, Attempts>>,
+    /// Resumable uploads, by name.
+    pub uploads: RefCell<HashMap<String, Upload>>,
     /// What `/range` was asked for, by name.
     pub ranges: RefCell<HashMap<String, Vec<String>>>,
     /// Sockets that have to stay open as long as the server runs.
@@ -36,6 +39,7 @@ impl State {
             latches: RefCell::default(),
             tags: RefCell::default(),
             attempts: RefCell::default(),
+            uploads: RefCell::default(),
             ranges: RefCell::default(),
             kept: RefCell::default(),
         }

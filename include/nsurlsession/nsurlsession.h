@@ -404,6 +404,45 @@ nsurlsession_task_state_t nsurlsession_task_state(
     const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
 
 /**
+ * -[NSURLSessionTask progress]. How far the task has come, in bytes sent and received; the same
+ * object for as long as the task lives. Cancelling, pausing and resuming it does that to the task.
+ * The caller releases it. NULL: NULL.
+ */
+nsurlsession_progress_t *NSURLSESSION_NULLABLE nsurlsession_task_progress(
+    const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
+
+/**
+ * -[NSURLSessionTask priority]. How urgent the task is, from 0 to 1;
+ * NSURLSESSION_TASK_PRIORITY_DEFAULT when that was not set. NULL: 0.
+ */
+float nsurlsession_task_priority(const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
+
+/**
+ * -[NSURLSessionTask setPriority:]. Of the tasks that wait for a connection to a host, the most
+ * urgent starts first. Servers are told by the Priority field of RFC 9218, when the task is
+ * resumed, and by the weight of its stream on HTTP/2, at any time. Values below 0 count as 0,
+ * values above 1 as 1; what is no number is ignored.
+ */
+void nsurlsession_task_set_priority(
+    nsurlsession_task_t *NSURLSESSION_NULLABLE task, float priority);
+
+/**
+ * -[NSURLSessionTask prefersIncrementalDelivery]. Whether pieces of the body are of use as they
+ * come. Unless it was set: true for tasks that report to a delegate, false for tasks with a
+ * completion handler and for downloads. NULL: false.
+ */
+bool nsurlsession_task_prefers_incremental_delivery(
+    const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
+
+/**
+ * -[NSURLSessionTask setPrefersIncrementalDelivery:]. Servers are told by the Priority field of
+ * RFC 9218: they then share their bandwidth between such responses instead of sending one after
+ * the other. Counts when the task is resumed after it.
+ */
+void nsurlsession_task_set_prefers_incremental_delivery(
+    nsurlsession_task_t *NSURLSESSION_NULLABLE task, bool prefers);
+
+/**
  * -[NSURLSessionTask error]. What the task failed with; NULL while it is not completed, and when
  * it succeeded. The caller releases it.
  */
@@ -430,13 +469,114 @@ void nsurlsession_redirection_completion_call(
     const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
 
 /**
- * Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the first
- * call counts; later ones are logged. The task retains `stream`, which must not have been opened.
- * NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+ * Answers need_new_body_stream and need_new_body_stream_from_offset, from any thread. Only the
+ * first call counts; later ones are logged. The task retains `stream`, which must not have been
+ * opened. NULL: the task fails with NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
  */
 void nsurlsession_body_stream_completion_call(
     nsurlsession_body_stream_completion_t *NSURLSESSION_NULLABLE completion,
     nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
+
+/* ---- NSURLSessionUploadTask, and the methods of NSURLSession that make one ------------------- */
+
+/**
+ * -[NSURLSession uploadTaskWithRequest:fromFile:]. A suspended upload task that reports to the
+ * delegate as a data task does, and by did_send_body_data. Its body is the file that `file_url`
+ * names, a file: URL or an absolute path, instead of the request's own. The file is opened when the
+ * task is resumed and read as it is sent, never as a whole. The task fails with
+ * NSURLSESSION_ERROR_FILE_DOES_NOT_EXIST, NSURLSESSION_ERROR_FILE_IS_DIRECTORY or
+ * NSURLSESSION_ERROR_NO_PERMISSIONS_TO_READ_FILE when it cannot be opened, and with
+ * NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED when it is changed meanwhile. The method of the
+ * request must be one that has a body: GET fails with
+ * NSURLSESSION_ERROR_DATA_LENGTH_EXCEEDS_MAXIMUM. The request is copied. The caller releases the
+ * task. NULL for the session: NULL.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_file(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    const char *NSURLSESSION_NULLABLE file_url);
+
+/**
+ * -[NSURLSession uploadTaskWithRequest:fromData:]. As
+ * nsurlsession_upload_task_with_request_from_file, with a body from memory, which is retained and
+ * not copied. NULL for the data: an empty body.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_data(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE data);
+
+/**
+ * -[NSURLSession uploadTaskWithStreamedRequest:]. As
+ * nsurlsession_upload_task_with_request_from_file, with a body from the stream that the delegate's
+ * need_new_body_stream gives each time the body is to be sent. It is sent in chunks, or with the
+ * Content-Length that the request has. Without that method the task fails with
+ * NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_streamed_request(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
+
+/**
+ * -[NSURLSession uploadTaskWithRequest:fromFile:completionHandler:]. As
+ * nsurlsession_upload_task_with_request_from_file, but the answer's body is collected and `handler`
+ * called with it, exactly once, on the delegate queue, also when the task is cancelled. The
+ * delegate's methods for response, data and completion are not called. NULL for the handler: as
+ * without one. NULL for the session: NULL, and the handler is not called.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_file_completion_handler(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    const char *NSURLSESSION_NULLABLE file_url,
+    nsurlsession_data_task_completion_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
+
+/**
+ * -[NSURLSession uploadTaskWithRequest:fromData:completionHandler:]. As
+ * nsurlsession_upload_task_with_request_from_file_completion_handler, with a body from memory.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_request_from_data_completion_handler(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE data,
+    nsurlsession_data_task_completion_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
+
+/**
+ * -[NSURLSession uploadTaskWithResumeData:]. A suspended upload task that goes on where an earlier
+ * one was, also one of another process: the server is asked how much has arrived and gets the rest,
+ * by the IETF's draft of resumable uploads as Apple's systems speak it. The file must be as it was;
+ * of a body from a stream, the delegate's need_new_body_stream_from_offset gives the rest. The task
+ * fails with NSURLSESSION_ERROR_RESOURCE_UNAVAILABLE when the server cannot go on. The caller
+ * releases the task. NULL for the session, and data that are no resume data of an upload: NULL.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_resume_data(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE resume_data);
+
+/**
+ * -[NSURLSession uploadTaskWithResumeData:completionHandler:]. As
+ * nsurlsession_upload_task_with_resume_data, with a completion handler, which is not called when the
+ * result is NULL.
+ */
+nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_resume_data_completion_handler(
+    nsurlsession_t *NSURLSESSION_NULLABLE session,
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE resume_data,
+    nsurlsession_data_task_completion_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
+
+/**
+ * -[NSURLSessionUploadTask cancelByProducingResumeData:]. Cancels the task and calls `handler`
+ * exactly once, on a thread of the library's, with what a later task can go on from; with NULL when
+ * that cannot be: the server did not say that it can resume this upload, or has answered it; or the
+ * body is neither a file nor a stream of the delegate's. The task completes with
+ * NSURLSESSION_ERROR_CANCELLED, which has the same data in its user info. NULL for the task: the
+ * handler is not called.
+ */
+void nsurlsession_upload_task_cancel_by_producing_resume_data(
+    nsurlsession_task_t *NSURLSESSION_NULLABLE task,
+    nsurlsession_resume_data_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context);
 
 /* ---- NSURLSessionDownloadTask, and the methods of NSURLSession that make one ----------------- */
 
@@ -643,18 +783,37 @@ void nsurlsession_request_add_value_for_http_header_field(
     nsurlsession_request_t *NSURLSESSION_NULLABLE request, const char *NSURLSESSION_NULLABLE value,
     const char *NSURLSESSION_NULLABLE field);
 
-/** -[NSURLRequest HTTPBody]. The body, retained: the caller releases it. None: NULL. */
+/**
+ * -[NSURLRequest HTTPBody]. The body, retained: the caller releases it. None, or a stream: NULL.
+ */
 nsurlsession_data_t *NSURLSESSION_NULLABLE nsurlsession_request_http_body(
     const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
 
 /**
- * -[NSMutableURLRequest setHTTPBody:]. Sets the body, which is retained and not copied; its length
- * is sent as Content-Length. A POST without Content-Type gets application/x-www-form-urlencoded.
- * NULL takes the body away.
+ * -[NSMutableURLRequest setHTTPBody:]. Sets the body, which is retained and not copied, instead of
+ * a body stream; its length is sent as Content-Length. A POST without Content-Type gets
+ * application/x-www-form-urlencoded. NULL takes the body away.
  */
 void nsurlsession_request_set_http_body(
     nsurlsession_request_t *NSURLSESSION_NULLABLE request,
     const nsurlsession_data_t *NSURLSESSION_NULLABLE body);
+
+/**
+ * -[NSURLRequest HTTPBodyStream]. The body's stream, retained: the caller releases it. None: NULL.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_request_http_body_stream(
+    const nsurlsession_request_t *NSURLSESSION_NULLABLE request);
+
+/**
+ * -[NSMutableURLRequest setHTTPBodyStream:]. Sets a stream that the body is read from, instead of a
+ * body; it is retained and must not have been opened. Copies of the request share it. The body is
+ * sent in chunks, or with the Content-Length that the request has. A stream is read once: when the
+ * body must be sent again, the delegate's need_new_body_stream is asked for another one. NULL takes
+ * the stream away.
+ */
+void nsurlsession_request_set_http_body_stream(
+    nsurlsession_request_t *NSURLSESSION_NULLABLE request,
+    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
 
 /* ---- NSURLResponse and NSHTTPURLResponse ----------------------------------------------------- */
 
@@ -747,6 +906,256 @@ nsurlsession_dictionary_t *NSURLSESSION_NULLABLE nsurlsession_response_trailers(
  */
 const char *NSURLSESSION_NULLABLE nsurlsession_response_localized_string_for_status_code(
     int64_t status_code);
+
+/* ---- NSProgress ------------------------------------------------------------------------------ */
+
+/**
+ * +[NSProgress discreteProgressWithTotalUnitCount:]. A progress without a parent. The caller
+ * releases it.
+ */
+nsurlsession_progress_t *NSURLSESSION_NULLABLE nsurlsession_progress_discrete_with_total_unit_count(
+    int64_t total_unit_count);
+
+/**
+ * -[NSProgress totalUnitCount]. How many units there are in all: bytes for a task's progress.
+ * Negative: that is not known. NULL: 0.
+ */
+int64_t nsurlsession_progress_total_unit_count(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setTotalUnitCount:]. Sets how many units there are in all. */
+void nsurlsession_progress_set_total_unit_count(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t count);
+
+/**
+ * -[NSProgress completedUnitCount]. How many units are done, those of children that have
+ * finished included. NULL: 0.
+ */
+int64_t nsurlsession_progress_completed_unit_count(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setCompletedUnitCount:]. Sets how many units are done. */
+void nsurlsession_progress_set_completed_unit_count(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t count);
+
+/**
+ * -[NSProgress fractionCompleted]. How much is done, from 0 to 1, with what children have done
+ * so far. 0 while it is indeterminate. NULL: 0.
+ */
+double nsurlsession_progress_fraction_completed(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress isIndeterminate]. Whether it is not known how much there is to do: a count is
+ * negative, or both are 0. NULL: false.
+ */
+bool nsurlsession_progress_indeterminate(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress isFinished]. Whether all is done; a task's progress when the task succeeded.
+ * NULL: false.
+ */
+bool nsurlsession_progress_finished(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress isCancellable]. Whether it makes sense to offer a person that this be
+ * cancelled; a hint, which changes nothing else. NULL: false.
+ */
+bool nsurlsession_progress_cancellable(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setCancellable:]. Sets that hint. */
+void nsurlsession_progress_set_cancellable(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, bool cancellable);
+
+/**
+ * -[NSProgress isPausable]. Whether it makes sense to offer a person that this be paused; a
+ * hint, which changes nothing else. NULL: false.
+ */
+bool nsurlsession_progress_pausable(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setPausable:]. Sets that hint. */
+void nsurlsession_progress_set_pausable(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, bool pausable);
+
+/** -[NSProgress isCancelled]. Whether it was cancelled. NULL: false. */
+bool nsurlsession_progress_cancelled(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress isPaused]. Whether it is paused. NULL: false. */
+bool nsurlsession_progress_paused(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress cancel]. Cancels this and its children: calls the cancellation handlers on this
+ * thread. A task's progress cancels the task. Does nothing the second time.
+ */
+void nsurlsession_progress_cancel(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress pause]. Pauses this and its children: calls the pausing handlers on this
+ * thread. A task's progress suspends the task. Does nothing when it is paused or cancelled.
+ */
+void nsurlsession_progress_pause(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress resume]. Goes on after a pause: calls the resuming handlers on this thread. A
+ * task's progress resumes the task. Does nothing when it is not paused.
+ */
+void nsurlsession_progress_resume(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress cancellationHandler]. The function that was set, or NULL. */
+nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_cancellation_handler(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setCancellationHandler:]. Sets what is called with `context` when this is
+ * cancelled, on the thread that does it; at once when that was done already. `release` is
+ * called exactly once with the context: when another handler is set, when the progress is
+ * freed, or when this call fails. NULL for the handler takes it away.
+ */
+void nsurlsession_progress_set_cancellation_handler(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context,
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+
+/** -[NSProgress pausingHandler]. The function that was set, or NULL. */
+nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_pausing_handler(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setPausingHandler:]. Sets what is called with `context` when this is paused, on
+ * the thread that does it; at once when that was done already. `release` is called exactly
+ * once with the context: when another handler is set, when the progress is freed, or when this
+ * call fails. NULL for the handler takes it away.
+ */
+void nsurlsession_progress_set_pausing_handler(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context,
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+
+/** -[NSProgress resumingHandler]. The function that was set, or NULL. */
+nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_resuming_handler(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setResumingHandler:]. Sets what is called with `context` when this is resumed,
+ * on the thread that does it. `release` is called exactly once with the context: when another
+ * handler is set, when the progress is freed, or when this call fails. NULL for the handler
+ * takes it away.
+ */
+void nsurlsession_progress_set_resuming_handler(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context,
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+
+/**
+ * -[NSProgress kind]. What kind of thing is under way: NSURLSESSION_PROGRESS_KIND_FILE for a
+ * task's progress, else what was set, or NULL. The caller releases it.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_kind(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setKind:]. Sets that text, which is copied; NULL takes it away. */
+void nsurlsession_progress_set_kind(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE text);
+
+/**
+ * -[NSProgress fileOperationKind]. What happens to a file: for a task's progress one of
+ * NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_*, else what was set, or NULL. The caller releases
+ * it.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_file_operation_kind(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setFileOperationKind:]. Sets that text, which is copied; NULL takes it away. */
+void nsurlsession_progress_set_file_operation_kind(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE text);
+
+/**
+ * -[NSProgress localizedDescription]. What is under way, for a person: what was set, or a text
+ * that is made from the kind and the fraction. The caller releases it. NULL: NULL.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_description(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/** -[NSProgress setLocalizedDescription:]. Sets that text, which is copied; NULL takes it away. */
+void nsurlsession_progress_set_localized_description(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE text);
+
+/**
+ * -[NSProgress localizedAdditionalDescription]. How far it is, for a person: what was set, or
+ * a text such as "1.2 MB of 5.0 MB (800 KB/sec) — About 5 seconds remaining". The caller
+ * releases it. NULL: NULL.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_additional_description(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setLocalizedAdditionalDescription:]. Sets that text, which is copied; NULL
+ * takes it away.
+ */
+void nsurlsession_progress_set_localized_additional_description(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE text);
+
+/**
+ * -[NSProgress estimatedTimeRemaining]. Seconds until all is done: what was set, or what
+ * follows from the throughput. NaN when that is not known, and for NULL.
+ */
+double nsurlsession_progress_estimated_time_remaining(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setEstimatedTimeRemaining:]. Sets the seconds until all is done; NaN takes them
+ * away.
+ */
+void nsurlsession_progress_set_estimated_time_remaining(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, double seconds);
+
+/**
+ * -[NSProgress throughput]. Bytes, or units, a second: what was set, or what was measured over
+ * the last two seconds. -1 when that is not known, and for NULL.
+ */
+int64_t nsurlsession_progress_throughput(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setThroughput:]. Sets the bytes, or units, a second; what is negative takes
+ * them away.
+ */
+void nsurlsession_progress_set_throughput(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t units);
+
+/**
+ * -[NSProgress addChild:withPendingUnitCount:]. Lets a progress count for so many of this
+ * one's units: its fraction of them while it is under way, and all when it has finished.
+ * Retains the child. A child has one parent, for good; what has one already, and what contains
+ * this progress, is refused, which is logged. Cancelling, pausing and resuming the parent does
+ * the same to the child.
+ */
+void nsurlsession_progress_add_child_with_pending_unit_count(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE child, int64_t pending_unit_count);
+
+/**
+ * Watches a progress, as key-value observation does: `handler` is called with `context` on
+ * `queue` after something has changed, a child's fraction included; changes that come before
+ * that are told by one call. NULL for the queue: on a thread of the library's. Replaces the
+ * handler before; `release` is called exactly once with its context, when it is replaced, when
+ * the progress is freed, or when this call fails. NULL for the handler takes it away.
+ */
+void nsurlsession_progress_set_change_handler(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_queue_t *NSURLSESSION_NULLABLE queue,
+    nsurlsession_progress_change_handler_t NSURLSESSION_NULLABLE handler,
+    void *NSURLSESSION_NULLABLE context,
+    nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
 
 /* ---- NSURLSessionTaskMetrics and NSURLSessionTaskTransactionMetrics -------------------------- */
 
@@ -1023,6 +1432,119 @@ bool nsurlsession_transaction_metrics_multipath(
 nsurlsession_task_metrics_domain_resolution_protocol_t nsurlsession_transaction_metrics_domain_resolution_protocol(
     const nsurlsession_transaction_metrics_t *NSURLSESSION_NULLABLE metrics);
 
+/* ---- NSStream, NSInputStream and NSOutputStream ---------------------------------------------- */
+
+/**
+ * -[NSStream open]. Opens an input or output stream; a stream opens once, and what cannot be opened
+ * has a status and an error that say so. A request's body must not be opened: the library does
+ * that. NULL, or what is no stream: nothing.
+ */
+void nsurlsession_io_stream_open(const void *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSStream close]. Closes an input or output stream for good; a thread that waits to read or to
+ * write returns with -1. Of a bound pair, the reading end comes to its end when the other is closed
+ * and all is read; the writing end fails with EPIPE when the other is closed. The last release of a
+ * stream closes it too. Any thread may call this, also inside a function of the stream's own
+ * source, which is closed when that returns. NULL, or what is no stream: nothing.
+ */
+void nsurlsession_io_stream_close(const void *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSStream streamStatus]. Where an input or output stream is in its life. NULL, or what is no
+ * stream: NSURLSESSION_STREAM_STATUS_NOT_OPEN.
+ */
+nsurlsession_stream_status_t nsurlsession_io_stream_stream_status(
+    const void *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSStream streamError]. Why an input or output stream failed, or NULL. The caller releases it.
+ */
+nsurlsession_error_t *NSURLSESSION_NULLABLE nsurlsession_io_stream_stream_error(
+    const void *NSURLSESSION_NULLABLE stream);
+
+/**
+ * +[NSStream getBoundStreamsWithBufferSize:inputStream:outputStream:]. Makes two streams: what is
+ * written to `*output_stream` is read from `*input_stream`. At most `buffer_size` bytes wait
+ * between them (0 counts as 1): whoever writes more waits. The caller releases both. NULL for
+ * either pointer: nothing is made.
+ */
+void nsurlsession_io_stream_get_bound_streams_with_buffer_size_input_stream_output_stream(
+    size_t buffer_size,
+    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE *NSURLSESSION_NULLABLE input_stream,
+    nsurlsession_output_stream_t *NSURLSESSION_NULLABLE *NSURLSESSION_NULLABLE output_stream);
+
+/**
+ * +[NSInputStream inputStreamWithData:]. A stream of these bytes. The caller releases it. NULL:
+ * NULL.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_data(
+    const nsurlsession_data_t *NSURLSESSION_NULLABLE data);
+
+/**
+ * +[NSInputStream inputStreamWithFileAtPath:]. A stream of a file's bytes; the file is opened with
+ * the stream. The caller releases it. NULL, or what is not UTF-8: NULL.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_file_at_path(
+    const char *NSURLSESSION_NULLABLE path);
+
+/**
+ * +[NSInputStream inputStreamWithURL:]. As nsurlsession_input_stream_with_file_at_path, for a file:
+ * URL. NULL for another URL.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_url(
+    const char *NSURLSESSION_NULLABLE url);
+
+/**
+ * A stream whose bytes come from a source of the caller's, a body that is made while it is sent for
+ * instance. The struct is copied. The source is used by one thread at a time, on threads of the
+ * library's when the stream is a request's body; it may block there, but a source that returns
+ * NSURLSESSION_STREAM_READ_NOT_NOW and signals later blocks nothing. The context is released
+ * exactly once, when the stream is closed or freed. The caller releases the stream. NULL, or a
+ * source without `read`: NULL, and the context is released.
+ */
+nsurlsession_input_stream_t *NSURLSESSION_NULLABLE nsurlsession_input_stream_with_source(
+    const nsurlsession_input_stream_source_t *NSURLSESSION_NULLABLE source);
+
+/**
+ * Says that a source that returned NSURLSESSION_STREAM_READ_NOT_NOW has bytes now, or has come to
+ * its end. Any thread may call this, at any time. NULL: nothing.
+ */
+void nsurlsession_input_stream_signal(nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSInputStream read:maxLength:]. Reads up to `max_length` bytes into `buffer` and returns how
+ * many; 0 at the end; -1 when the stream is not open, was closed meanwhile or failed. Waits while
+ * there are none. NULL for the stream or the buffer: -1. A `max_length` of 0: 0.
+ */
+int64_t nsurlsession_input_stream_read_max_length(
+    nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream,
+    uint8_t *NSURLSESSION_NULLABLE buffer, size_t max_length);
+
+/**
+ * -[NSInputStream hasBytesAvailable]. Whether a read would not have to wait, as far as that can be
+ * told: there are bytes, or the end, which was not read yet. False for a stream that is not open
+ * or being read by another thread. NULL: false.
+ */
+bool nsurlsession_input_stream_has_bytes_available(
+    const nsurlsession_input_stream_t *NSURLSESSION_NULLABLE stream);
+
+/**
+ * -[NSOutputStream write:maxLength:]. Writes up to `max_length` of the bytes and returns how many;
+ * -1 when the stream is not open, or nobody reads any more. Waits while there is no room. NULL for
+ * the stream or the bytes: -1. A `max_length` of 0: 0.
+ */
+int64_t nsurlsession_output_stream_write_max_length(
+    nsurlsession_output_stream_t *NSURLSESSION_NULLABLE stream,
+    const uint8_t *NSURLSESSION_NULLABLE bytes, size_t max_length);
+
+/**
+ * -[NSOutputStream hasSpaceAvailable]. Whether a write would not have to wait: there is room, or
+ * nobody reads any more, which a write says. False for a stream that is not open. NULL: false.
+ */
+bool nsurlsession_output_stream_has_space_available(
+    const nsurlsession_output_stream_t *NSURLSESSION_NULLABLE stream);
+
 /* ---- NSDateInterval -------------------------------------------------------------------------- */
 
 /**
@@ -1045,8 +1567,8 @@ double nsurlsession_date_interval_duration(
 /* ---- NSURL, as far as a C string needs help -------------------------------------------------- */
 
 /**
- * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what open(2)
- * takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
+ * -[NSURL path]. The path in an absolute URL, without percent-encoding: for a file: URL what
+ * open(2) takes. The caller releases the string. NULL, or what is no URL with a path: NULL.
  */
 nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_url_path(
     const char *NSURLSESSION_NULLABLE url);
@@ -1368,9 +1890,9 @@ bool nsurlsession_supports_feature(const char *NSURLSESSION_NULLABLE feature);
  * Sends log records to `handler` instead of standard error; NULL: to standard error again. The
  * environment variable NSURLSESSION_LOG says what is logged, in the way of RUST_LOG: a level (off,
  * error, warn, info, debug, trace), or levels by area, such as "warn,loading=debug" (areas:
- * engine, ffi, loading, queue, security, session, task). Without it errors are logged, and with a
- * handler everything up to info. `release`, if it is not NULL, gets the context once the handler
- * was replaced. The handler may be called on any thread.
+ * engine, ffi, loading, queue, security, session, storage, task). Without it errors are logged, and
+ * with a handler everything up to info. `release`, if it is not NULL, gets the context once the
+ * handler was replaced. The handler may be called on any thread.
  */
 void nsurlsession_set_log_handler(
     nsurlsession_log_handler_t NSURLSESSION_NULLABLE handler, void *NSURLSESSION_NULLABLE context,

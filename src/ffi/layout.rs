@@ -173,6 +173,7 @@ pub fn assertions() -> String {
         ),
         ("ERROR_TIMEOUT_KIND_KEY", error::TIMEOUT_KIND_KEY),
         ("DOWNLOAD_TASK_RESUME_DATA", error::DOWNLOAD_RESUME_DATA_KEY),
+        ("UPLOAD_TASK_RESUME_DATA", error::UPLOAD_RESUME_DATA_KEY),
     ] {
         equal(
             format!("sizeof(NSURLSESSION_{name})"),

@@ -266,7 +266,7 @@ pub(super) fn make(
             request,
             handler,
             origin: Origin::Nothing,
-            file: None,
+            upload: None,
         });
         let handle = handed_out(Arc::clone(&task));
         session.announce(&task);

@@ -4,24 +4,26 @@ use std::ffi::{c_char, c_void};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::download_task::{of_kind, resume_data_handler};
 use super::guard::{guarded, misuse};
 use super::object::{borrowed, handed_out};
 use super::session::{task_handler, value_of};
 use super::stream::file_path;
 use super::types::{
     nsurlsession_data_t, nsurlsession_data_task_completion_handler_t, nsurlsession_request_t,
-    nsurlsession_t, nsurlsession_task_t,
+    nsurlsession_resume_data_handler_t, nsurlsession_t, nsurlsession_task_t,
 };
 use crate::foundation::data::Data;
 use crate::loading::request::{RequestBody, RequestValue};
-use crate::task::{Origin, TaskHandler, TaskKind, TaskStart};
+use crate::loading::resumable_upload::UploadResumeData;
+use crate::task::{Origin, TaskHandler, TaskKind, TaskStart, UploadStart};
 
 /// Makes an upload task; `body` takes the place of the request's own.
 fn make(
     session: *mut nsurlsession_t,
     name: &str,
     request: *const nsurlsession_request_t,
-    body: impl FnOnce() -> (Option<RequestBody>, Option<PathBuf>),
+    body: impl FnOnce() -> (Option<RequestBody>, UploadStart),
     handler: Option<TaskHandler>,
 ) -> *mut nsurlsession_task_t {
     guarded(name, std::ptr::null_mut(), || {
@@ -30,14 +32,14 @@ fn make(
         };
         let request = value_of(request, name).unwrap_or_default();
         let mut request = RequestValue::clone(&request);
-        let (body, file) = body();
+        let (body, upload) = body();
         request.body = body;
         let task = session.make_task(TaskStart {
             kind: TaskKind::Upload,
             request: Arc::new(request),
             handler,
             origin: Origin::Nothing,
-            file,
+            upload: Some(upload),
         });
         let handle = handed_out(Arc::clone(&task));
         session.announce(&task);
@@ -46,13 +48,13 @@ fn make(
 }
 
 /// The bytes of the caller's; none are an empty body.
-fn bytes(data: *const nsurlsession_data_t, name: &str) -> (Option<RequestBody>, Option<PathBuf>) {
+fn bytes(data: *const nsurlsession_data_t, name: &str) -> (Option<RequestBody>, UploadStart) {
     let data = borrowed(data, name).unwrap_or_else(|| Data::new(Vec::new()));
-    (Some(RequestBody::Data(data)), None)
+    (Some(RequestBody::Data(data)), UploadStart::Given)
 }
 
 /// The file that a file: URL or an absolute path names. What names none is found missing later.
-fn file(url: *const c_char, name: &str) -> (Option<RequestBody>, Option<PathBuf>) {
+fn file(url: *const c_char, name: &str) -> (Option<RequestBody>, UploadStart) {
     let path = match super::string::text(url, name) {
         Some(path) if path.starts_with('/') => Some(PathBuf::from(path)),
         _ => file_path(url, name),
@@ -60,7 +62,7 @@ fn file(url: *const c_char, name: &str) -> (Option<RequestBody>, Option<PathBuf>
     if path.is_none() {
         misuse(name, "there is no file: the task will fail");
     }
-    (None, Some(path.unwrap_or_default()))
+    (None, UploadStart::File(path.unwrap_or_default()))
 }
 
 /// -[NSURLSession uploadTaskWithRequest:fromFile:]. A suspended upload task that reports to the
@@ -107,7 +109,7 @@ pub unsafe extern "C" fn nsurlsession_upload_task_with_streamed_request(
     request: *const nsurlsession_request_t,
 ) -> *mut nsurlsession_task_t {
     const NAME: &str = "nsurlsession_upload_task_with_streamed_request";
-    let asked = || (Some(RequestBody::Asked), None);
+    let asked = || (Some(RequestBody::Asked), UploadStart::Asked);
     make(session, NAME, request, asked, None)
 }
 
@@ -142,4 +144,79 @@ pub unsafe extern "C" fn nsurlsession_upload_task_with_request_from_data_complet
     const NAME: &str = "nsurlsession_upload_task_with_request_from_data_completion_handler";
     let handler = task_handler(handler, context);
     make(session, NAME, request, || bytes(data, NAME), handler)
+}
+
+/// A task that goes on with what resume data describe.
+fn resume(
+    session: *mut nsurlsession_t,
+    name: &str,
+    data: *const nsurlsession_data_t,
+    handler: Option<TaskHandler>,
+) -> *mut nsurlsession_task_t {
+    guarded(name, std::ptr::null_mut(), || {
+        let (Some(session), Some(data)) = (borrowed(session, name), borrowed(data, name)) else {
+            return std::ptr::null_mut();
+        };
+        let data = match UploadResumeData::decode(data.bytes()) {
+            Ok(data) => data,
+            Err(why) => {
+                misuse(name, why.reason());
+                return std::ptr::null_mut();
+            }
+        };
+        let task = session.resume_upload(data, handler);
+        let handle = handed_out(Arc::clone(&task));
+        session.announce(&task);
+        handle
+    })
+}
+
+/// -[NSURLSession uploadTaskWithResumeData:]. A suspended upload task that goes on where an earlier
+/// one was, also one of another process: the server is asked how much has arrived and gets the rest,
+/// by the IETF's draft of resumable uploads as Apple's systems speak it. The file must be as it was;
+/// of a body from a stream, the delegate's need_new_body_stream_from_offset gives the rest. The task
+/// fails with NSURLSESSION_ERROR_RESOURCE_UNAVAILABLE when the server cannot go on. The caller
+/// releases the task. NULL for the session, and data that are no resume data of an upload: NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_upload_task_with_resume_data(
+    session: *mut nsurlsession_t,
+    resume_data: *const nsurlsession_data_t,
+) -> *mut nsurlsession_task_t {
+    const NAME: &str = "nsurlsession_upload_task_with_resume_data";
+    resume(session, NAME, resume_data, None)
+}
+
+/// -[NSURLSession uploadTaskWithResumeData:completionHandler:]. As
+/// nsurlsession_upload_task_with_resume_data, with a completion handler, which is not called when the
+/// result is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_upload_task_with_resume_data_completion_handler(
+    session: *mut nsurlsession_t,
+    resume_data: *const nsurlsession_data_t,
+    handler: nsurlsession_data_task_completion_handler_t,
+    context: *mut c_void,
+) -> *mut nsurlsession_task_t {
+    const NAME: &str = "nsurlsession_upload_task_with_resume_data_completion_handler";
+    let handler = task_handler(handler, context);
+    resume(session, NAME, resume_data, handler)
+}
+
+/// -[NSURLSessionUploadTask cancelByProducingResumeData:]. Cancels the task and calls `handler`
+/// exactly once, on a thread of the library's, with what a later task can go on from; with NULL when
+/// that cannot be: the server did not say that it can resume this upload, or has answered it; or the
+/// body is neither a file nor a stream of the delegate's. The task completes with
+/// NSURLSESSION_ERROR_CANCELLED, which has the same data in its user info. NULL for the task: the
+/// handler is not called.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsurlsession_upload_task_cancel_by_producing_resume_data(
+    task: *mut nsurlsession_task_t,
+    handler: nsurlsession_resume_data_handler_t,
+    context: *mut c_void,
+) {
+    const NAME: &str = "nsurlsession_upload_task_cancel_by_producing_resume_data";
+    guarded(NAME, (), || {
+        if let Some(task) = of_kind(task, TaskKind::Upload, NAME) {
+            task.cancel_upload_by_producing_resume_data(resume_data_handler(handler, context));
+        }
+    });
 }

@@ -21,6 +21,7 @@ pub const DESCRIPTION_KEY: &str = "NSLocalizedDescription";
 pub const FAILURE_REASON_KEY: &str = "NSLocalizedFailureReason";
 pub const RECOVERY_SUGGESTION_KEY: &str = "NSLocalizedRecoverySuggestion";
 pub const DOWNLOAD_RESUME_DATA_KEY: &str = "NSURLSessionDownloadTaskResumeData";
+pub const UPLOAD_RESUME_DATA_KEY: &str = "NSURLSessionUploadTaskResumeData";
 pub const TIMEOUT_KIND_KEY: &str = "NSURLSessionTimeoutKind";
 
 #[repr(C)]
@@ -219,9 +220,9 @@ impl Failure {
         self
     }
 
-    /// What a download can be resumed from.
-    pub fn resume_data(mut self, data: Option<Arc<Data>>) -> Failure {
-        self.resume_data = data.map(|data| ResumeDataEntry(DOWNLOAD_RESUME_DATA_KEY, data));
+    /// What a later task can go on from, under the key for its kind.
+    pub fn resume_data(mut self, key: &'static str, data: Option<Arc<Data>>) -> Failure {
+        self.resume_data = data.map(|data| ResumeDataEntry(key, data));
         self
     }
 

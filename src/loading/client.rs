@@ -37,7 +37,7 @@ pub trait LoadClient: Send + Sync {
     /// the program's, and is not to be let go on the loop.
     fn following(&self, request: &Arc<RequestValue>) -> Arc<RequestValue>;
     /// Another request to make instead of taking this response, whose body is then not wanted.
-    fn next_request(&self, response: &Arc<Response>) -> Option<Arc<RequestValue>>;
+    fn next_request(&self, response: &Arc<Response>) -> Result<Option<Arc<RequestValue>>, Failure>;
     /// The request's body is to be sent and has to be had from the program. The answer comes by
     /// `LoadControl::answer_body`. `None`: there is nobody to ask. Otherwise whether `operation` is to
     /// be posted.

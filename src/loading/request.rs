@@ -111,7 +111,8 @@ pub enum RequestBody {
     Data(Arc<Data>),
     /// Its bytes come once.
     Stream(Arc<InputStream>),
-    File(Arc<FileBody>),
+    /// A file, from that byte on.
+    File(Arc<FileBody>, u64),
     /// Whoever loads the request is asked for a stream each time the body is to be sent.
     Asked,
 }
@@ -121,7 +122,7 @@ impl RequestBody {
     pub fn length(&self) -> Option<u64> {
         match self {
             RequestBody::Data(data) => Some(data.bytes().len() as u64),
-            RequestBody::File(file) => Some(file.length()),
+            RequestBody::File(file, offset) => Some(file.length().saturating_sub(*offset)),
             RequestBody::Stream(_) | RequestBody::Asked => None,
         }
     }
@@ -130,7 +131,9 @@ impl RequestBody {
         match (self, other) {
             (RequestBody::Data(a), RequestBody::Data(b)) => a.bytes() == b.bytes(),
             (RequestBody::Stream(a), RequestBody::Stream(b)) => Arc::ptr_eq(a, b),
-            (RequestBody::File(a), RequestBody::File(b)) => Arc::ptr_eq(a, b),
+            (RequestBody::File(a, from), RequestBody::File(b, there)) => {
+                Arc::ptr_eq(a, b) && from == there
+            }
             (RequestBody::Asked, RequestBody::Asked) => true,
             _ => false,
         }

@@ -15,8 +15,9 @@ use crate::foundation::sync::Lock;
 use crate::loading::client::{Connections, LoadControl};
 use crate::loading::http;
 use crate::loading::request::RequestValue;
+use crate::loading::resumable_upload::UploadResumeData;
 use crate::loading::resume::ResumeData;
-use crate::task::{Origin, Task, TaskHandler, TaskKind, TaskStart};
+use crate::task::{Origin, Task, TaskHandler, TaskKind, TaskStart, UploadStart};
 
 /// Where a session is in its life. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +166,21 @@ impl Session {
         self.insert_task(start, Arc::clone(task.control()), true)
     }
 
+    /// Makes a suspended upload task that goes on from resume data.
+    pub fn resume_upload(
+        self: &Arc<Self>,
+        data: UploadResumeData,
+        handler: Option<TaskHandler>,
+    ) -> Arc<Task> {
+        self.make_task(TaskStart {
+            kind: TaskKind::Upload,
+            request: Arc::new(data.request()),
+            handler,
+            origin: Origin::Nothing,
+            upload: Some(UploadStart::Earlier(Box::new(data))),
+        })
+    }
+
     /// Makes a suspended download task that goes on from resume data.
     pub fn resume_download(
         self: &Arc<Self>,
@@ -180,7 +196,7 @@ impl Session {
             request: Arc::new(request),
             handler,
             origin,
-            file: None,
+            upload: None,
         })
     }
 

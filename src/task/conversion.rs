@@ -23,7 +23,7 @@ impl Task {
             request: Arc::clone(self.original_request()),
             handler: None,
             origin: Origin::Nothing,
-            file: None,
+            upload: None,
         };
         let download = self.session.make_successor(self, start);
         if !self.hand_over_to(&download) {

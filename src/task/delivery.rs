@@ -27,6 +27,8 @@ const EVENTS_A_TURN: usize = 4;
 pub enum Event {
     Redirect(Arc<Response>, Arc<RequestValue>),
     Response(Arc<Response>),
+    /// A response before the final one.
+    Informational(Arc<Response>),
     /// More of the request's body was sent.
     Sent,
     /// The request's body has to be had from the program.
@@ -154,6 +156,8 @@ impl Operation for Task {
                 Some(Event::Written) => self.deliver_written(),
                 Some(Event::ResumedAt(offset)) => self.deliver_resumed(offset),
                 Some(Event::Complete) => self.prepare_ending(),
+                Some(Event::Ending(Step::Metrics(metrics))) => self.deliver_metrics(&metrics),
+                Some(Event::Informational(response)) => self.deliver_informational(&response),
                 Some(Event::Ending(Step::Downloaded(file))) => self.deliver_downloaded(&file),
                 Some(Event::Ending(Step::Last(ending))) => return self.deliver_last(ending),
             }
@@ -179,6 +183,12 @@ impl Task {
         let completion = RedirectionCompletion::new(Arc::clone(self));
         let request = Request::new(proposed);
         delegate.will_perform_redirection(&self.session, self, response, &request, &completion);
+    }
+
+    fn deliver_informational(self: &Arc<Self>, response: &Arc<Response>) {
+        if let Some(delegate) = self.delegate_for(Method::DidReceiveInformationalResponse) {
+            delegate.did_receive_informational_response(&self.session, self, response);
+        }
     }
 
     fn deliver_response(self: &Arc<Self>, response: &Arc<Response>) {

@@ -201,7 +201,7 @@ impl Work for Telling {
     }
 }
 
-fn tell(handlers: Vec<ResumeDataHandler>, data: Option<Arc<Data>>) {
+pub(super) fn tell(handlers: Vec<ResumeDataHandler>, data: Option<Arc<Data>>) {
     if !handlers.is_empty() {
         Pool::shared().submit(Arc::new(Telling(Mutex::new(handlers), data)));
     }

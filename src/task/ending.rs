@@ -6,11 +6,13 @@ use super::download::Download;
 use super::kind::TaskHandler;
 use super::task::Task;
 use crate::foundation::data::Data;
-use crate::foundation::error::Failure;
+use crate::foundation::date_interval::DateInterval;
+use crate::foundation::error::{DOWNLOAD_RESUME_DATA_KEY, Failure, UPLOAD_RESUME_DATA_KEY};
 use crate::foundation::error_code;
 use crate::foundation::sync::Lock;
 use crate::loading::body;
-use crate::loading::http;
+use crate::loading::http::{self, Spent};
+use crate::loading::metrics::{self, TaskMetrics, Transaction};
 use crate::session::delegate::Method;
 use crate::storage::partial_file::FinishedFile;
 
@@ -24,6 +26,8 @@ pub struct Ending {
 
 /// The last messages of a task.
 pub enum Step {
+    /// did_finish_collecting_metrics.
+    Metrics(Arc<TaskMetrics>),
     /// did_finish_downloading_to_url.
     Downloaded(FinishedFile),
     /// The completion handler, or did_complete_with_error.
@@ -38,13 +42,39 @@ impl Task {
         let file = self.download.as_ref().and_then(Download::take_finished);
         let mut file = file.filter(|_| result.is_ok());
         let downloaded = if self.has_handler { None } else { file.take() };
+        let metrics = self.metrics().map(Step::Metrics);
         let last = Step::Last(Ending { result, file });
         let steps: Vec<Step> = downloaded
             .map(Step::Downloaded)
             .into_iter()
+            .chain(metrics)
             .chain([last])
             .collect();
         self.state.locked().end_with(steps.into_iter());
+    }
+
+    /// What the task's requests took, if somebody wants to know.
+    fn metrics(&self) -> Option<Arc<TaskMetrics>> {
+        if !self.asks_for(Method::DidFinishCollectingMetrics) {
+            return None;
+        }
+        let mut state = self.state.locked();
+        let transactions = state.spent.as_mut().map(Spent::take_transactions);
+        let current = Arc::clone(&state.current);
+        drop(state);
+        // One that never came to the network has begun nothing.
+        let transactions = transactions
+            .filter(|transactions| !transactions.is_empty())
+            .unwrap_or_else(|| vec![Transaction::unbegun(current, f64::NAN)]);
+        let interval = DateInterval::between(self.created, metrics::date_now());
+        let delivered = self.count_of_bytes_received();
+        Some(TaskMetrics::new(transactions, interval, delivered))
+    }
+
+    pub(super) fn deliver_metrics(self: &Arc<Self>, metrics: &Arc<TaskMetrics>) {
+        if let Some(delegate) = self.delegate_for(Method::DidFinishCollectingMetrics) {
+            delegate.did_finish_collecting_metrics(&self.session, self, metrics);
+        }
     }
 
     /// How the task ended, with the body of one that wants it whole.
@@ -56,16 +86,19 @@ impl Task {
         let decoder = state.decoder.take();
         let has_response = state.response.is_some();
         drop(state);
-        let resume_data = self.download.as_ref().and_then(Download::resume_data);
+        let failed = |failure: Failure| match &self.download {
+            Some(download) => failure.resume_data(DOWNLOAD_RESUME_DATA_KEY, download.resume_data()),
+            None => failure.resume_data(UPLOAD_RESUME_DATA_KEY, self.upload_resume_data(cancelled)),
+        };
         let body = match outcome {
             // Cancelled, or failed for the same reason in the loader, where the reason is told.
             Some(Err(failure)) if !cancelled || failure.code() == error_code::CANCELLED => {
-                return Err(failure.resume_data(resume_data));
+                return Err(failed(failure));
             }
             Some(Ok(body)) if !cancelled => body,
             _ => {
                 let failure = Failure::new(error_code::CANCELLED).url(url);
-                return Err(failure.resume_data(resume_data));
+                return Err(failed(failure));
             }
         };
         if self.download.is_some() {

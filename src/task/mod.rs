@@ -15,3 +15,4 @@ pub use download::{Origin, ResumeDataHandler};
 pub use kind::{TaskHandler, TaskKind};
 pub use state::TaskState;
 pub use task::{Task, TaskStart};
+pub use upload::UploadStart;

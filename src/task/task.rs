@@ -1,6 +1,5 @@
 //! NSURLSessionTask: what the program sees of it, and what a loader tells it.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use super::delivery::{Event, Mailbox};
 use super::download::{Download, Origin};
 use super::kind::{TaskHandler, TaskKind};
 use super::state::{Effect, Machine, TaskState};
-use super::upload::Upload;
+use super::upload::{Upload, UploadStart};
 use crate::foundation::error::{Error, Failure};
 use crate::foundation::error_code;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
@@ -24,6 +23,7 @@ use crate::loading::client::{
 };
 use crate::loading::coding::Decoder;
 use crate::loading::http;
+use crate::loading::metrics;
 use crate::loading::priority::Priority;
 use crate::loading::request::RequestValue;
 use crate::loading::response::Response;
@@ -37,8 +37,8 @@ pub struct TaskStart {
     pub handler: Option<TaskHandler>,
     /// What a download goes on from.
     pub origin: Origin,
-    /// The file that an upload sends.
-    pub file: Option<PathBuf>,
+    /// Where an upload's body comes from.
+    pub upload: Option<UploadStart>,
 }
 
 /// What was not set by hand.
@@ -67,6 +67,8 @@ pub struct Task {
     header: Header,
     identifier: u64,
     kind: TaskKind,
+    /// When it was made.
+    pub(super) created: f64,
     this: Weak<Task>,
     pub(super) session: Arc<Session>,
     original: Arc<RequestValue>,
@@ -109,12 +111,13 @@ impl Task {
             request,
             handler,
             origin,
-            file,
+            upload,
         } = start;
         Arc::new_cyclic(|this| Task {
             header: Header::new(Class::Task),
             identifier,
             kind,
+            created: metrics::date_now(),
             this: Weak::clone(this),
             session,
             has_handler: handler.is_some(),
@@ -136,7 +139,7 @@ impl Task {
             original: request,
             reader: Mutex::new(None),
             download: (kind == TaskKind::Download).then(|| Download::new(origin)),
-            upload: file.map(Upload::new),
+            upload: upload.map(Upload::new),
             successor: OnceLock::new(),
             incremental: AtomicU8::new(UNSET),
             progress: OnceLock::new(),
@@ -318,8 +321,9 @@ impl Task {
     }
 
     pub fn count_of_bytes_expected_to_send(&self) -> i64 {
-        match &self.upload {
-            Some(upload) if !self.state.locked().machine.was_started() => upload.length(),
+        let unopened = self.upload.as_ref().and_then(Upload::length);
+        match unopened {
+            Some(length) if !self.state.locked().machine.was_started() => length,
             _ => self.current_request().body_length(),
         }
     }
@@ -422,7 +426,8 @@ impl Task {
             resource_deadline: Instant::now().checked_add(resource_timeout),
             collect: self.collects(),
             wants_metrics: self.asks_for(Method::DidFinishCollectingMetrics),
-            wants_informational: false,
+            wants_informational: self.asks_for(Method::DidReceiveInformationalResponse)
+                || self.may_be_resumed(),
             client: Arc::clone(self) as Arc<dyn LoadClient>,
             control: Arc::clone(&self.control),
         });
@@ -571,12 +576,19 @@ impl LoadClient for Task {
         std::mem::replace(&mut self.state.locked().current, Arc::clone(request))
     }
 
-    fn next_request(&self, response: &Arc<Response>) -> Option<Arc<RequestValue>> {
-        self.judge_download(response)
+    fn next_request(&self, response: &Arc<Response>) -> Result<Option<Arc<RequestValue>>, Failure> {
+        if let Some(upload) = &self.upload {
+            return self.find_place_in_upload(upload, response);
+        }
+        Ok(self.judge_download(response))
     }
 
-    fn informational(&self, _response: Arc<Response>) -> bool {
-        false
+    fn informational(&self, response: Arc<Response>) -> bool {
+        self.note_resumption(&response);
+        if !self.asks_for(Method::DidReceiveInformationalResponse) {
+            return false;
+        }
+        self.state.locked().push(Event::Informational(response))
     }
 
     fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool {

@@ -203,7 +203,13 @@ impl Exchange {
         }
         let response = blank.fill(head);
         self.response = Some(Arc::clone(&response));
-        self.next = self.client.next_request(&response);
+        match self.client.next_request(&response) {
+            Ok(next) => self.next = next,
+            Err(failure) => {
+                self.failure = Some(failure);
+                return Flow::Abort;
+            }
+        }
         if self.next.is_some() || redirects && location && self.follows_redirects {
             self.phase = Phase::Redirect;
             self.redirect = Some(response);

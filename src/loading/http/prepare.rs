@@ -38,17 +38,21 @@ fn body(
     request: &RequestValue,
     supplied: Option<Arc<InputStream>>,
 ) -> Option<Body> {
+    let mut begin = 0;
     let origin = match (&request.body, supplied) {
         (None, _) => return Some(Body::None),
         (Some(RequestBody::Data(data)), _) => return Some(Body::Data(Arc::clone(data))),
-        (Some(RequestBody::File(file)), _) => Origin::File(Arc::clone(file)),
+        (Some(RequestBody::File(file, offset)), _) => {
+            begin = *offset;
+            Origin::File(Arc::clone(file))
+        }
         (Some(RequestBody::Stream(_) | RequestBody::Asked), Some(stream)) => Origin::Stream(stream),
         (Some(RequestBody::Stream(stream)), None) => Origin::Stream(Arc::clone(stream)),
         (Some(RequestBody::Asked), None) => return None,
     };
     let control = Arc::clone(&start.control);
     let notify = Box::new(move || remote::signal(&control, FED));
-    Some(Body::Feed(Feed::new(origin, 0, notify)))
+    Some(Body::Feed(Feed::new(origin, begin, notify)))
 }
 
 /// Makes a handle ready for a request. Any thread may do that; what is wrong with the request is

@@ -53,7 +53,11 @@ impl Loader {
             return;
         };
         // Nothing of the program's goes with it, but the feed, which sees to that itself.
+        load.measure_hop(false);
         load.stage = Stage::Moving;
+        if let Some(measurements) = &mut load.measurements {
+            measurements.hop_begins();
+        }
         self.leave_host(key);
         self.queue(engine, key);
     }
