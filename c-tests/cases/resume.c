@@ -97,7 +97,10 @@ struct row {
 #define ANEW "create, written 100000/100000, downloaded 100000, complete nil"
 static const struct row rows[] = {
     {"honest_etag", "etag=%22v1%22", RESUMED, 2, 0},
-    {"honest_date", "modified=Mon,%2001%20Jan%202024%2000:00:00%20GMT", RESUMED, 2, 0},
+    {"honest_date",
+     "modified=Mon,%2001%20Jan%202024%2000:00:00%20GMT"
+     "&header=Date:Tue,%2002%20Jan%202024%2000:00:00%20GMT",
+     RESUMED, 2, 0},
     {"redirect", "etag=%22v1%22&mode=redirect",
      "create, redirect 302, resumed 40000/100000, written 100000/100000, downloaded 100000, "
      "complete nil",
@@ -363,6 +366,7 @@ struct not_resumable {
 };
 static const struct not_resumable not_resumable_rows[] = {
     {"no_validator", "seed=0"},
+    {"a_date_alone", "modified=Mon,%2001%20Jan%202024%2000:00:00%20GMT"},
     {"weak_etag", "etag=W/%22v1%22"},
     {"ranges_refused", "etag=%22v1%22&header=Accept-Ranges:none"},
     {"date_of_this_second",
@@ -487,5 +491,26 @@ TEST(nginx_goes_on)
     CHECK_EQ_INT(recorder_count(recorder, CALLBACK_RESUMED), 1);
     CHECK_EQ_INT(recorder->received, 16 << 20);
     CHECK(recorder->pattern_holds);
+    CHECK_EQ_INT(files_left(NULL), 0);
+}
+
+/* A chunked part can be shorter than it says: that is not the whole file. */
+TEST(a_part_of_another_length_is_no_success)
+{
+    const char *part = "HTTP/1.1 206 Partial Content\r\nTransfer-Encoding: chunked\r\n"
+                       "ETag: \"v1\"\r\nContent-Range: bytes 5-9/10\r\n\r\n"
+                       "3\r\nfgh\r\n0\r\n\r\n";
+    const char *whole = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"v1\"\r\n\r\nabcde";
+    const char *name = unique_name();
+    struct recorder *recorder = download_recorder();
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task = nsurlsession_download_task_with_url(
+        session, fault_url(test_format("/turns?name=%s&bytes=%s&bytes=%s", name, escaped(whole),
+                                       escaped(part))));
+    nsurlsession_data_t *data = finish(recorder, session, task);
+    CHECK(data != NULL);
+    recorder = second_part(data, &data);
+    CHECK_LOG(recorder, "create, resumed 5/10, written 8/10, complete -1011, invalid nil, release");
+    CHECK(data == NULL);
     CHECK_EQ_INT(files_left(NULL), 0);
 }

@@ -87,6 +87,7 @@ const TABLE: &[Behaviour] = table! {
     "/long" ["announce" "send" "keep"] Discarded faults::long;
     "/stall" ["at" "sends" "size" "chunked"] Discarded faults::stall;
     "/raw" ["bytes" "keep"] Discarded faults::raw;
+    "/turns" ["name" "bytes"] Discarded faults::turns;
     "/early" ["code" "keep" "reset"] Own faults::early;
     "/no-continue" [] Own faults::no_continue;
     "/close-after" ["idle"] Discarded faults::close_after;

@@ -93,6 +93,24 @@ pub async fn raw(x: &mut Exchange<'_>) -> Outcome {
     })
 }
 
+pub async fn turns(x: &mut Exchange<'_>) -> Outcome {
+    let params = &x.head.params;
+    let name = params.required("name")?.to_owned();
+    let all: Vec<Vec<u8>> = params.all("bytes").map(<[u8]>::to_vec).collect();
+    let turn = {
+        let mut attempts = x.state.attempts.borrow_mut();
+        let attempts = attempts.entry(name).or_default();
+        attempts.requests += 1;
+        attempts.requests as usize
+    };
+    let bytes = all
+        .get(turn - 1)
+        .ok_or_else(|| bad("bytes: there are no more"))?;
+    x.write(bytes).await?;
+    x.started = true;
+    Ok(After::Close)
+}
+
 pub async fn early(x: &mut Exchange<'_>) -> Outcome {
     let answer = Answer::new(x.head.params.code(200)?);
     let keep = x.head.params.flag("keep");

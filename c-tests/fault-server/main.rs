@@ -118,6 +118,8 @@
 //!   byte, in the middle of the headers, or after N bytes (0) of a body of M (N + 1000).
 //! - `/raw?bytes=PERCENT-ENCODED[&keep=1]` exactly these bytes, then closes; with `keep` the
 //!   connection stays open and is served.
+//! - `/turns?name=X&bytes=B[&bytes=B]...` the first request for it gets exactly the first of these,
+//!   the second the second, and so on; the connection is closed behind each.
 //! - `/early?code=N[&keep=1][&reset=1]` answers at once, without `100 Continue`. It does not read the
 //!   body: the server's side is closed (FIN), and all of it once the client has closed (at most
 //!   30 s); with `reset` RST at once. `keep` reads the body after the answer and goes on.

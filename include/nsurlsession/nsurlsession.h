@@ -556,8 +556,8 @@ nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_resume_
 
 /**
  * -[NSURLSession uploadTaskWithResumeData:completionHandler:]. As
- * nsurlsession_upload_task_with_resume_data, with a completion handler, which is not called when the
- * result is NULL.
+ * nsurlsession_upload_task_with_resume_data, with a completion handler, which is not called when
+ * the result is NULL.
  */
 nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_upload_task_with_resume_data_completion_handler(
     nsurlsession_t *NSURLSESSION_NULLABLE session,

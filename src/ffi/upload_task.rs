@@ -187,8 +187,8 @@ pub unsafe extern "C" fn nsurlsession_upload_task_with_resume_data(
 }
 
 /// -[NSURLSession uploadTaskWithResumeData:completionHandler:]. As
-/// nsurlsession_upload_task_with_resume_data, with a completion handler, which is not called when the
-/// result is NULL.
+/// nsurlsession_upload_task_with_resume_data, with a completion handler, which is not called when
+/// the result is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_upload_task_with_resume_data_completion_handler(
     session: *mut nsurlsession_t,

@@ -27,7 +27,7 @@ impl Validator {
         // Changed twice within a second, a resource may have one date for both.
         let date = single(fields, "Date").and_then(|date| httpdate::parse_http_date(&date).ok());
         let settled =
-            date.is_none_or(|date| date.duration_since(when).is_ok_and(|age| !age.is_zero()));
+            date.is_some_and(|date| date.duration_since(when).is_ok_and(|age| !age.is_zero()));
         settled.then_some(Validator::Date(modified))
     }
 
@@ -649,7 +649,8 @@ mod tests {
             (200, &["ETag: \"a\"b\""], false),
             (200, &["ETag: \"a\rb\""], false),
             (200, &["ETag: \"a\"", "ETag: \"b\""], false),
-            (200, &[OLD], true),
+            (200, &[OLD, NOW], true),
+            (200, &[OLD], false),
             (200, &[OLD, "Date: Mon, 01 Jan 2024 00:00:00 GMT"], false),
             (200, &["Last-Modified: yesterday"], false),
             (200, &[], false),

@@ -316,6 +316,12 @@ impl PartialFile {
         Ok(FinishedFile { file: self, path })
     }
 
+    /// Lets the file go for good, though somebody may come back for it.
+    pub fn discard(mut self) {
+        self.remove();
+        self.confirmed = false;
+    }
+
     fn remove(&self) {
         let path = self.path();
         if names(&path, &self.file).unwrap_or(false) {

@@ -159,7 +159,7 @@ impl Operation for Task {
                 Some(Event::Ending(Step::Metrics(metrics))) => self.deliver_metrics(&metrics),
                 Some(Event::Informational(response)) => self.deliver_informational(&response),
                 Some(Event::Ending(Step::Downloaded(file))) => self.deliver_downloaded(&file),
-                Some(Event::Ending(Step::Last(ending))) => return self.deliver_last(ending),
+                Some(Event::Ending(Step::Last(ending))) => return self.deliver_last(*ending),
             }
             if self.session.queue().is_interrupted() {
                 break;

@@ -438,6 +438,10 @@ impl Task {
         let file = writer.file.as_mut().filter(|_| writer.open)?;
         let response = self.response()?;
         let original = self.original_request();
+        // What it began with is what would be requested again.
+        if original.method() != "GET" {
+            return None;
+        }
         let validator = resume::resumability(&self.current_request(), &response)?;
         if for_good {
             file.confirm().then_some(())?;
@@ -468,12 +472,14 @@ impl Task {
         writer: &mut Writer,
         failure: Option<Failure>,
     ) {
+        let failure = failure.or_else(|| {
+            let completes = self.succeeded();
+            completes
+                .then(|| self.complete_file(download, writer).err())
+                .flatten()
+        });
         let own_failure = failure.is_some();
         if let Some(failure) = failure {
-            self.replace_outcome(failure);
-        } else if self.succeeded()
-            && let Err(failure) = self.complete_file(download, writer)
-        {
             self.replace_outcome(failure);
         }
         let producing = download.state.locked().producing.is_some();
@@ -482,7 +488,10 @@ impl Task {
         let data = wanted.then(|| self.produce(writer, true)).flatten();
         // Resume data that led to nothing are as good as before.
         let data = data.or_else(|| self.unused_origin(download, writer).filter(|_| wanted));
-        writer.file = None;
+        match writer.file.take() {
+            Some(file) if own_failure => file.discard(),
+            _ => {}
+        }
         self.report_download(download, true);
         download.settle(data);
         self.push_complete();
@@ -513,6 +522,13 @@ impl Task {
             Some(file) => file,
             None => PartialFile::create()?,
         };
+        let expected = u64::try_from(download.expected.load(Ordering::Relaxed));
+        let part = download.state.locked().plan == Plan::Rest;
+        if part && expected.is_ok_and(|expected| expected != file.length()) {
+            file.discard();
+            let reason = "The server announced another length for the rest than it sent.";
+            return Err(Failure::new(error_code::BAD_SERVER_RESPONSE).detail(reason));
+        }
         let finished = file.finish()?;
         download.state.locked().finished = Some(finished);
         Ok(())

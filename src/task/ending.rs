@@ -29,9 +29,9 @@ pub enum Step {
     /// did_finish_collecting_metrics.
     Metrics(Arc<TaskMetrics>),
     /// did_finish_downloading_to_url.
-    Downloaded(FinishedFile),
+    Downloaded(Box<FinishedFile>),
     /// The completion handler, or did_complete_with_error.
-    Last(Ending),
+    Last(Box<Ending>),
 }
 
 impl Task {
@@ -43,7 +43,7 @@ impl Task {
         let mut file = file.filter(|_| result.is_ok());
         let downloaded = if self.has_handler { None } else { file.take() };
         let metrics = self.metrics().map(Step::Metrics);
-        let last = Step::Last(Ending { result, file });
+        let last = Step::Last(Box::new(Ending { result, file }));
         let steps: Vec<Step> = downloaded
             .map(Step::Downloaded)
             .into_iter()
