@@ -648,6 +648,11 @@ TEST(informational_responses)
     session_end(session);
 }
 
+static const char *trailer(const nsurlsession_dictionary_t *trailers, const char *name)
+{
+    return text_of(nsurlsession_dictionary_object_for_key(trailers, name));
+}
+
 TEST(trailers)
 {
     nsurlsession_t *session = session_for(NULL);
@@ -661,9 +666,9 @@ TEST(trailers)
     CHECK_EQ_STR(load_field(answer, "Content-Type"), "application/octet-stream");
     nsurlsession_dictionary_t *trailers = nsurlsession_response_trailers(answer->response);
     CHECK_EQ_INT(nsurlsession_dictionary_count(trailers), 2);
-    CHECK_EQ_STR(string_for(trailers, "X-Trailer"), "1");
-    CHECK_EQ_STR(string_for(trailers, "x-trailer"), "1");
-    CHECK_EQ_STR(string_for(trailers, "Content-Type"), "x/y");
+    CHECK_EQ_STR(trailer(trailers, "X-Trailer"), "1");
+    CHECK_EQ_STR(trailer(trailers, "x-trailer"), "1");
+    CHECK_EQ_STR(trailer(trailers, "Content-Type"), "x/y");
     nsurlsession_release(trailers);
     const char *before = get_text(session, fault_url("/connection-id"));
     load_body(get(session, fault_url("/trailers")), 200);
@@ -675,17 +680,17 @@ TEST(trailers)
 TEST(trailers_of_nginx)
 {
     const char *urls[] = {
-        http_url("/trailers/4k.bin"), tls_h1_url("/trailers/4k.bin"), tls_h2_url("/trailers/4k.bin")};
+        http_url("/trailers/64k.bin"), tls_h1_url("/trailers/64k.bin"), tls_h2_url("/trailers/64k.bin")};
     nsurlsession_t *session = session_for(NULL);
     for (size_t index = 0; index < sizeof urls / sizeof urls[0]; index++) {
         struct load *answer = get(session, urls[index]);
         load_body(answer, 200);
         CHECK_EQ_BYTES(answer->completion->body, answer->completion->body_length,
-                       pattern_bytes(4096), 4096);
+                       pattern_bytes(65536), 65536);
         nsurlsession_dictionary_t *trailers = nsurlsession_response_trailers(answer->response);
         CHECK_EQ_INT(nsurlsession_dictionary_count(trailers), 2);
-        CHECK_EQ_STR(string_for(trailers, "X-Trailer"), "first, second");
-        CHECK_EQ_STR(string_for(trailers, "X-Status"), "200");
+        CHECK_EQ_STR(trailer(trailers, "X-Trailer"), "first, second");
+        CHECK_EQ_STR(trailer(trailers, "X-Status"), "200");
         CHECK_EQ_STR(load_field(answer, "X-Status"), NULL);
         nsurlsession_release(trailers);
     }
@@ -696,7 +701,7 @@ TEST(responses_without_trailers)
 {
     nsurlsession_t *session = session_for(NULL);
     const char *urls[] = {
-        http_url("/4k.bin"), tls_h2_url("/4k.bin"), fault_url("/body?size=10&chunked=1")};
+        http_url("/64k.bin"), tls_h2_url("/64k.bin"), fault_url("/body?size=10&chunked=1")};
     for (size_t index = 0; index < sizeof urls / sizeof urls[0]; index++) {
         struct load *answer = get(session, urls[index]);
         load_body(answer, 200);

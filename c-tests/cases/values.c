@@ -2,6 +2,8 @@
 #include "misuse.h"
 #include "recorder.h"
 
+#include <math.h>
+
 /* ---- Helpers ------------------------------------------------------------------------------- */
 
 /* A loopback port that nobody listens at; nothing here gets as far as that. */
@@ -1372,6 +1374,7 @@ static void check_io_streams_refuse(void *handle)
 static void check_makers_of_streams_refuse(void *handle)
 {
     ZERO(nsurlsession_input_stream_with_data, handle);
+}
 
 /* It returns not a number. */
 #define NO_DATE(function, ...) REFUSED(function, CHECK(isnan(function(__VA_ARGS__))))
@@ -1474,7 +1477,6 @@ TEST_EACH(handles_of_another_class, struct class, classes)
         {"output_stream", check_output_streams_refuse},
         {"input_stream output_stream", check_io_streams_refuse},
         {"data", check_makers_of_streams_refuse},
-
         {"metrics", check_metrics_refuse},
     };
     must_log = true;

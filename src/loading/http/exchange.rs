@@ -75,7 +75,7 @@ pub struct Exchange {
     sink: Sink,
     pub received: usize,
     body: Body,
-    sent: u64,
+    pub sent: u64,
     /// The body's stream has nothing to send now.
     pub hungry: bool,
     /// The body is to be sent again, and its stream cannot do that.

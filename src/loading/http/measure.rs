@@ -313,7 +313,11 @@ impl Measurements {
                 Counts {
                     request_header: (since.request - since.body).max(0),
                     request_body: since.body,
-                    request_body_before_encoding: request.body_length().max(0),
+                    request_body_before_encoding: match request.body_length() {
+                        // A stream of which only that is known.
+                        ..0 => i64::try_from(exchange.sent).unwrap_or(i64::MAX),
+                        length => length,
+                    },
                     response_header,
                     response_body: i64::try_from(exchange.received).unwrap_or(i64::MAX),
                 }
@@ -511,6 +515,8 @@ mod tests {
         let clock = Clock::now();
         let url = Url::parse("http://127.0.0.1/").unwrap();
         let mut probe = Probe::new();
+        // Long enough ago for a connection to be made.
+        probe.handed_over -= Duration::from_millis(10);
         let totals = Totals {
             looked_up: 1,
             connected: 2,
@@ -545,9 +551,6 @@ mod tests {
 
     #[test]
     fn libcurl_begins_to_count_after_the_exchange_was_handed_over() {
-        let mut probe = Probe::new();
-        let handed_over = probe.handed_over;
-        let at = |milliseconds| handed_over + Duration::from_millis(milliseconds);
         for (now, started, zero) in [
             (40, 30_000, 10),
             // Not before it was handed over,
@@ -555,6 +558,9 @@ mod tests {
             // nor so late that the connection was made after the sending.
             (90, 30_000, 31),
         ] {
+            let mut probe = Probe::new();
+            let handed_over = probe.handed_over;
+            let at = |milliseconds| handed_over + Duration::from_millis(milliseconds);
             probe.note_sending(NEW, Connection::default());
             probe.last.as_mut().unwrap().at = at(40);
             probe.align(at(now), started);
