@@ -45,7 +45,7 @@ impl Task {
         let metrics = self.metrics().map(Step::Metrics);
         let last = Step::Last(Box::new(Ending { result, file }));
         let steps: Vec<Step> = downloaded
-            .map(Step::Downloaded)
+            .map(|file| Step::Downloaded(Box::new(file)))
             .into_iter()
             .chain(metrics)
             .chain([last])
