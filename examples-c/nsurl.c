@@ -17,7 +17,7 @@
  * Exit status: 0 all went well, 1 something failed or a server answered with an error status,
  * 2 wrong usage, 130 interrupted.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -186,6 +186,10 @@ static void did_finish_downloading_to_url(void *context, nsurlsession_t *session
     nsurlsession_string_t *path = nsurlsession_url_path(location);
     if (!move(nsurlsession_string_utf8_string(path), transfer->file))
         fail(transfer, transfer->file, strerror(errno));
+    /* The temporary file was for this user's eyes only. */
+    mode_t mask = umask(0);
+    umask(mask);
+    chmod(transfer->file, 0666 & ~mask);
     nsurlsession_release(path);
     nsurlsession_release(response);
 }

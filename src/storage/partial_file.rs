@@ -10,6 +10,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use std::time::{Duration, Instant};
+
 use xxhash_rust::xxh3::Xxh3;
 
 use super::sweep;
@@ -70,12 +72,29 @@ pub(super) fn names(path: &Path, file: &File) -> io::Result<bool> {
     Ok(there.dev() == this.dev() && there.ino() == this.ino() && this.nlink() == 1)
 }
 
+/// How long the end of another process is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Locks a file. False when somebody else has locked it.
 fn lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The same, with some patience: a process that was killed a moment ago may not be quite gone.
+fn lock_patiently(file: &File) -> io::Result<bool> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if lock(file)? {
+            return Ok(true);
+        }
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        std::thread::sleep(PATIENCE / 40);
     }
 }
 
@@ -170,7 +189,7 @@ impl PartialFile {
         })?;
         let metadata = file.metadata().ok()?;
         let ours = metadata.is_file() && metadata.uid() == nix::unistd::geteuid().as_raw();
-        if !ours || !lock(&file).ok()? || !names(&path, &file).ok()? {
+        if !ours || !lock_patiently(&file).ok()? || !names(&path, &file).ok()? {
             return None;
         }
         let mut partial = PartialFile {
