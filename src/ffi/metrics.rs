@@ -17,8 +17,9 @@ use crate::loading::metrics::{Dates, Tls, Transaction, TransactionMetrics};
 
 /// -[NSURLSessionTaskMetrics transactionMetrics]. An nsurlsession_transaction_metrics_t for each
 /// request that was made for the task, with its response, in the order of time: redirects that were
-/// followed, and the continuation of a download that had to begin anew, each have their own. Empty
-/// for a task that was cancelled before it was resumed. The caller releases the array. NULL: NULL.
+/// followed, and the continuation of a download that had to begin anew, each have their own. A task
+/// that ended before it could begin has one, of which nothing but the request is known. The caller
+/// releases the array. NULL: NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_task_metrics_transaction_metrics(
     metrics: *const nsurlsession_task_metrics_t,
