@@ -3,6 +3,7 @@
  * the resume data that was saved as it went, and ends with the very bytes of the original.
  */
 #include "load.h"
+#include "server.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -165,46 +166,10 @@ TEST_HEAVY(a_process_that_is_killed, "it starts hundreds of processes")
 
 /* ---- The server ------------------------------------------------------------------------------ */
 
-struct server {
-    pid_t process;
-    int input; /* it ends when this is closed */
-    int port;
-};
-
-static struct server start_server(int port)
+static void go_on_until_complete(enum server_kind kind, const char *path, size_t size)
 {
-    int input[2], output[2];
-    CHECK_EQ_INT(pipe2(input, O_CLOEXEC), 0);
-    CHECK_EQ_INT(pipe2(output, O_CLOEXEC), 0);
-    const char *program = env_text("FAULT_SERVER");
-    const char *number = test_format("%d", port);
-    struct server server = {.process = fork(), .input = input[1]};
-    if (server.process == 0) {
-        dup2(input[0], 0);
-        dup2(output[1], 1);
-        execl(program, program, "--port", number, (char *)NULL);
-        _exit(127);
-    }
-    close(input[0]);
-    close(output[1]);
-    char line[64] = "";
-    FILE *lines = fdopen(output[0], "r");
-    CHECK(fgets(line, sizeof line, lines) && sscanf(line, "PORT %d", &server.port) == 1);
-    fclose(lines);
-    return server;
-}
-
-static void kill_server(struct server *server)
-{
-    kill(server->process, SIGKILL);
-    CHECK(waitpid(server->process, NULL, 0) == server->process);
-    close(server->input);
-}
-
-TEST_HEAVY(a_server_that_is_killed, "it starts a server dozens of times")
-{
-    struct server server = start_server(0);
-    const char *url = local_url("http", "127.0.0.1", server.port, "/range?size=40m&etag=%22a%22");
+    struct server server = server_start(kind);
+    const char *url = server_url(&server, path);
     nsurlsession_t *session = session_for(NULL);
     unsigned seed = 54321, kills = 0;
     for (bool complete = false; !complete;) {
@@ -212,23 +177,33 @@ TEST_HEAVY(a_server_that_is_killed, "it starts a server dozens of times")
         nsurlsession_task_t *task = go_on(session, url, &run);
         if (kills < 50) {
             usleep(1000 + (useconds_t)(rand_r(&seed) % 15000));
-            kill_server(&server);
+            server_kill(&server);
             kills++;
             latch_wait(&run.done);
-            server = start_server(server.port);
+            server_restart(&server);
         }
         latch_wait(&run.done);
         nsurlsession_release(task);
         complete = run.error == 0;
         if (complete && kills < 50) {
-            check_final(40 << 20);
+            check_final(size);
             complete = false;
         }
         save(run.resume_data);
         nsurlsession_release(run.resume_data);
     }
-    check_final(40 << 20);
-    kill_server(&server);
+    check_final(size);
+    server_kill(&server);
     session_end(session);
     CHECK_EQ_INT(files_left(), 0);
+}
+
+TEST_HEAVY(a_server_that_is_killed, "it starts a server dozens of times")
+{
+    go_on_until_complete(SERVER_FAULT, "/range?size=40m&etag=%22a%22", 40 << 20);
+}
+
+TEST_HEAVY(nginx_that_is_killed, "it starts a server dozens of times")
+{
+    go_on_until_complete(SERVER_NGINX, "/16m.bin", 16 << 20);
 }

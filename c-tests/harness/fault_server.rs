@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 pub struct FaultServer {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl FaultServer {

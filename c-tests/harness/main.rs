@@ -4,6 +4,7 @@
 //! `C_TESTS_SERVE=1 cargo test --release -p nsurlsession-c-tests` starts only the servers, prints
 //! their environment as shell exports and serves until stdin ends: for a debugger.
 
+mod apache;
 mod cases;
 mod certificates;
 mod compile;
@@ -11,6 +12,7 @@ mod exports;
 mod fault_server;
 mod header;
 mod linking;
+mod listening;
 mod nginx;
 mod paths;
 mod process;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 struct Servers {
     environment: Vec<(String, String)>,
     _nginx: nginx::Nginx,
+    _apache: apache::Apache,
     _fault_server: fault_server::FaultServer,
 }
 
@@ -33,10 +36,13 @@ impl Servers {
         let certificates = certificates::Certificates::write(&paths.run.join("certificates"))?;
         let www = paths.run.join("www");
         www::write(&www).map_err(|error| format!("{}: {error}", www.display()))?;
-        let nginx = nginx::Nginx::start(&paths.run.join("nginx"), &www, &certificates)?;
         let fault_server = fault_server::FaultServer::start(&paths.run)?;
+        let port = fault_server.port;
+        let nginx = nginx::Nginx::start(&paths.run.join("nginx"), &www, &certificates, port)?;
+        let apache = apache::Apache::start(&paths.run.join("apache"), &www, &certificates)?;
 
         let mut environment = nginx.environment();
+        environment.extend(apache.environment());
         environment.extend(fault_server.environment());
         for (name, path) in [
             ("SSL_CERT_FILE", &certificates.ca),
@@ -49,6 +55,7 @@ impl Servers {
         Ok(Servers {
             environment,
             _nginx: nginx,
+            _apache: apache,
             _fault_server: fault_server,
         })
     }

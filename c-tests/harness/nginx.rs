@@ -1,18 +1,14 @@
 //! nginx with a configuration of our own, as one process that ends with the harness.
 
 use crate::certificates::{Certificates, Identity};
+use crate::listening::{free_port, has_ipv6, wait_until_listening};
 use crate::process::{bind_to_this_thread, kill_group};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-/// How long nginx may take until it listens.
-const START_LIMIT: Duration = Duration::from_secs(20);
 /// How often to try again when another process took a port in between.
 const ATTEMPTS: u32 = 5;
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
@@ -47,10 +43,11 @@ impl Nginx {
         directory: &Path,
         www: &Path,
         certificates: &Certificates,
+        fault_server: u16,
     ) -> Result<Nginx, String> {
         let mut last_error = String::new();
         for _ in 0..ATTEMPTS {
-            match Self::try_start(directory, www, certificates) {
+            match Self::try_start(directory, www, certificates, fault_server) {
                 Ok(nginx) => return Ok(nginx),
                 Err(error) => last_error = error,
             }
@@ -62,14 +59,15 @@ impl Nginx {
         directory: &Path,
         www: &Path,
         certificates: &Certificates,
+        fault_server: u16,
     ) -> Result<Nginx, String> {
-        let has_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        let has_ipv6 = has_ipv6();
         let sites = sites(certificates, has_ipv6).map_err(|error| error.to_string())?;
         fs::create_dir_all(directory).map_err(|error| error.to_string())?;
         let configuration = directory.join("nginx.conf");
         let error_log = directory.join("error.log");
         let access_log = directory.join("access.log");
-        let text = configuration_text(directory, www, &sites, has_ipv6);
+        let text = configuration_text(directory, www, &sites, has_ipv6, fault_server);
         fs::write(&configuration, text).map_err(|error| error.to_string())?;
 
         let output = File::create(directory.join("output")).map_err(|error| error.to_string())?;
@@ -92,7 +90,8 @@ impl Nginx {
             has_ipv6,
             access_log,
         };
-        nginx.wait_until_ready().map_err(|error| {
+        let ports: Vec<u16> = nginx.sites.iter().map(|site| site.port).collect();
+        wait_until_listening(&mut nginx.child, &ports).map_err(|error| {
             let printed = fs::read_to_string(directory.join("output")).unwrap_or_default();
             format!(
                 "{error}\n{printed}{}",
@@ -100,27 +99,6 @@ impl Nginx {
             )
         })?;
         Ok(nginx)
-    }
-
-    fn wait_until_ready(&mut self) -> Result<(), String> {
-        let start = Instant::now();
-        for site in &self.sites {
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, site.port));
-            while TcpStream::connect_timeout(&address, START_LIMIT).is_err() {
-                if let Ok(Some(status)) = self.child.try_wait() {
-                    return Err(format!("it ended at once: {status}"));
-                }
-                if start.elapsed() > START_LIMIT {
-                    return Err(format!("port {} does not answer", site.port));
-                }
-                sleep(Duration::from_millis(5));
-            }
-        }
-        // Another process may have answered on a port that nginx could not get.
-        match self.child.try_wait() {
-            Ok(None) => Ok(()),
-            ended => Err(format!("it ended at once: {ended:?}")),
-        }
     }
 
     /// What the tests find in their environment: base URLs without a slash at the end.
@@ -136,6 +114,7 @@ impl Nginx {
             variables.push(("HTTP6_URL".into(), http.url("[::1]")));
             variables.push(("TLS6_URL".into(), tls.url("[::1]")));
         }
+        variables.push(("NGINX".into(), program().into()));
         variables.push(("NGINX_ACCESS_LOG".into(), self.access_log.clone()));
         variables
     }
@@ -219,21 +198,13 @@ fn sites(certificates: &Certificates, has_ipv6: bool) -> io::Result<Vec<Site>> {
     Ok(sites)
 }
 
-/// A port that is free on 127.0.0.1 and, where there is IPv6, on ::1.
-fn free_port(has_ipv6: bool) -> io::Result<(u16, Vec<TcpListener>)> {
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = listener.local_addr()?.port();
-        if !has_ipv6 {
-            return Ok((port, vec![listener]));
-        }
-        if let Ok(second) = TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
-            return Ok((port, vec![listener, second]));
-        }
-    }
-}
-
-fn configuration_text(directory: &Path, www: &Path, sites: &[Site], has_ipv6: bool) -> String {
+fn configuration_text(
+    directory: &Path,
+    www: &Path,
+    sites: &[Site],
+    has_ipv6: bool,
+    fault_server: u16,
+) -> String {
     let directory = directory.display();
     let www = www.display();
     let mut text = format!(
@@ -300,7 +271,7 @@ http {{
         }
         text.push_str(&tls);
         writeln!(text, "        root {www};").unwrap();
-        text.push_str(&locations(&www.to_string(), plain, secure));
+        text.push_str(&locations(&www.to_string(), plain, secure, fault_server));
         text.push_str("    }\n");
     }
     text.push_str("}\n");
@@ -308,7 +279,7 @@ http {{
 }
 
 /// The same paths on every site.
-fn locations(www: &str, plain: &Site, secure: &Site) -> String {
+fn locations(www: &str, plain: &Site, secure: &Site, fault_server: u16) -> String {
     let plain_url = plain.url("127.0.0.1");
     let secure_url = secure.url("localhost");
     let mut text = format!(
@@ -335,6 +306,20 @@ fn locations(www: &str, plain: &Site, secure: &Site) -> String {
             add_trailer X-Trailer "first";
             add_trailer X-Trailer "second";
             add_trailer X-Status $status;
+        }}
+        # /rate/64k/1m.bin: 64 KiB a second.
+        location ~ ^/rate/(?<rate>[0-9]+[km]?)/(?<file>.*)$ {{
+            alias {www}/$file;
+            limit_rate $rate;
+        }}
+        # The fault server behind this protocol: bodies pass as they come.
+        location /fault/ {{
+            proxy_pass http://127.0.0.1:{fault_server}/;
+            proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
+            proxy_set_header Connection "";
+            proxy_request_buffering off;
+            proxy_buffering off;
         }}
         location /charset/ {{
             alias {www}/;

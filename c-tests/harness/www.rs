@@ -1,13 +1,14 @@
-//! The files that nginx serves.
+//! The files that nginx and Apache serve.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// The content of every .bin file but 1g.bin: what the fault server's `/body` sends, and
+/// The content of every .bin file but 1g.bin and 2g.bin: what the fault server's `/body` sends, and
 /// `pattern_byte` of support/test.h computes.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index * 31 % 251) as u8).collect()
@@ -44,5 +45,20 @@ pub fn write(directory: &Path) -> io::Result<()> {
         fs::write(directory.join(name), pattern(length))?;
     }
     // Sparse: all zeros, no space on the disk.
-    File::create(directory.join("1g.bin"))?.set_len(1024 * MIB as u64)
+    File::create(directory.join("1g.bin"))?.set_len(1024 * MIB as u64)?;
+    File::create(directory.join("2g.bin"))?.set_len(2048 * MIB as u64)?;
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_file() {
+            set_old(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// What has just changed has only weak validators, which no range may rest on.
+fn set_old(path: &Path) -> io::Result<()> {
+    let hour = Duration::from_secs(60 * 60);
+    let file = File::options().write(true).open(path)?;
+    file.set_modified(SystemTime::now() - hour)
 }

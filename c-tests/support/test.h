@@ -169,8 +169,11 @@ const char *env_text(const char *name);
  * HTTP_LOCALHOST_URL, HTTP6_URL; TLS_H2_URL, TLS6_URL (both HTTP/2), TLS_H1_URL; and with
  * certificates that must not be trusted TLS_EXPIRED_URL, TLS_NOT_YET_VALID_URL,
  * TLS_WRONG_HOST_URL, TLS_SELF_SIGNED_URL, TLS_UNKNOWN_ROOT_URL.
- * Fault server (the paths are in fault-server/main.rs): FAULT_URL, FAULT_LOCALHOST_URL, FAULT6_URL.
- * FAULT_SERVER: the fault server's program, for tests that start one of their own.
+ * Apache httpd (the paths are in harness/apache.rs, the files the same): APACHE_URL, and
+ * APACHE_TLS_URL with HTTP/2 where it has the module.
+ * Fault server (the paths are in fault-server/main.rs): FAULT_URL, FAULT_LOCALHOST_URL, FAULT6_URL;
+ * also below /fault/ on every site of nginx, so behind TLS and HTTP/2 (no 1xx pass there).
+ * FAULT_SERVER, NGINX: the programs; support/server.h starts others that a test may kill.
  * Files: SSL_CERT_FILE and CA_FILE (the root that is trusted), OTHER_CA_FILE (behind
  * TLS_UNKNOWN_ROOT_URL), WWW_DIR (what nginx serves), NGINX_ACCESS_LOG (connection number, number
  * of the request on it, protocol, method, URI, status), TMPDIR and HOME (the test's own).
@@ -194,12 +197,19 @@ struct http_reply http_get(const char *url);
 const char *control(const char *path_and_query);
 
 /*
- * Byte `index` of every .bin file that nginx serves, except 1g.bin, which is all zeros, and of
- * what the fault server's /body sends.
+ * Byte `index` of every .bin file that nginx serves, except 1g.bin and 2g.bin, which are all
+ * zeros, and of what the fault server's /body sends.
  */
 static inline uint8_t pattern_byte(uint64_t index)
 {
     return (uint8_t)(index * 31 % 251);
+}
+
+/* FNV-1a of 64 bits, as the fault server tells it of bodies: start with FNV_START, add each byte. */
+#define FNV_START UINT64_C(0xcbf29ce484222325)
+static inline uint64_t fnv_add(uint64_t hash, uint8_t byte)
+{
+    return (hash ^ byte) * UINT64_C(0x100000001b3);
 }
 
 /* ---- This process ------------------------------------------------------------------------- */
