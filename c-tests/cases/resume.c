@@ -465,13 +465,18 @@ TEST(a_data_task_has_no_resume_data)
 
 /* ---- Real servers ---------------------------------------------------------------------------- */
 
-TEST(nginx_goes_on)
+struct real {
+    const char *name, *base;
+};
+static const struct real reals[] = {{"nginx", "HTTP_URL"}, {"apache", "APACHE_URL"}};
+
+TEST_EACH(a_real_server_goes_on, struct real, reals)
 {
     struct recorder *recorder = download_recorder();
     recorder->discard_body = true;
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
     nsurlsession_task_t *task =
-        nsurlsession_download_task_with_url(session, http_url("/16m.bin"));
+        nsurlsession_download_task_with_url(session, env_url(row->base, "/16m.bin"));
     struct taken *taken = taken_new();
     nsurlsession_task_resume(task);
     EVENTUALLY(nsurlsession_task_count_of_bytes_received(task) > 0);
