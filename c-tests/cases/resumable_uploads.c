@@ -198,7 +198,7 @@ TEST_EACH(a_server_that_cannot_go_on, struct refusal, refusals)
         "/resumable", test_format("name=%s&%s", unique_name(), row->query), body_file());
     struct recorder *recorder = recorder_new();
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
-    finish(recorder, session, nsurlsession_upload_task_with_resume_data(session, data));
+    nsurlsession_release(finish(recorder, session, nsurlsession_upload_task_with_resume_data(session, data)));
     nsurlsession_release(data);
     CHECK_EQ_INT(recorder_event(recorder, CALLBACK_COMPLETE, 1).value, row->code);
 }
@@ -211,7 +211,7 @@ TEST(a_file_that_was_changed_is_not_gone_on_with)
     CHECK_EQ_INT(truncate(path, SIZE - 1), 0);
     struct recorder *recorder = recorder_new();
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
-    finish(recorder, session, nsurlsession_upload_task_with_resume_data(session, data));
+    nsurlsession_release(finish(recorder, session, nsurlsession_upload_task_with_resume_data(session, data)));
     nsurlsession_release(data);
     recorder_wait(recorder, CALLBACK_RELEASE, 1);
     CHECK_LOG(recorder, "create, complete -1021, invalid nil, release");
