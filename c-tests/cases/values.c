@@ -915,6 +915,11 @@ static void *make_output_stream(void)
     return output;
 }
 
+static void *make_progress(void)
+{
+    return nsurlsession_progress_discrete_with_total_unit_count(17);
+}
+
 struct class {
     const char *name;
     void *(*make)(void);
@@ -937,6 +942,7 @@ static const struct class classes[] = {
     {"queue", make_queue, "queue", false, false},
     {"input_stream", make_input_stream, "input stream", false, false},
     {"output_stream", make_output_stream, "output stream", false, false},
+    {"progress", make_progress, "0 of 17", false, false},
 };
 enum { CLASSES = sizeof classes / sizeof classes[0] };
 
@@ -1423,6 +1429,62 @@ static void check_metrics_refuse(void *handle)
     ZERO(nsurlsession_date_interval_duration, handle);
 }
 
+static void never_changed(void *context, nsurlsession_progress_t *progress)
+{
+    (void)context, (void)progress;
+    FAIL("a handler was called for a progress that does not exist");
+}
+
+static void check_progress_refuses(void *handle)
+{
+    ZERO(nsurlsession_progress_total_unit_count, handle);
+    VOID(nsurlsession_progress_set_total_unit_count, handle, 1);
+    ZERO(nsurlsession_progress_completed_unit_count, handle);
+    VOID(nsurlsession_progress_set_completed_unit_count, handle, 1);
+    ZERO(nsurlsession_progress_fraction_completed, handle);
+    ZERO(nsurlsession_progress_indeterminate, handle);
+    ZERO(nsurlsession_progress_finished, handle);
+    ZERO(nsurlsession_progress_cancellable, handle);
+    VOID(nsurlsession_progress_set_cancellable, handle, true);
+    ZERO(nsurlsession_progress_pausable, handle);
+    VOID(nsurlsession_progress_set_pausable, handle, true);
+    ZERO(nsurlsession_progress_cancelled, handle);
+    ZERO(nsurlsession_progress_paused, handle);
+    VOID(nsurlsession_progress_cancel, handle);
+    VOID(nsurlsession_progress_pause, handle);
+    VOID(nsurlsession_progress_resume, handle);
+    struct executor counter = {.releases = 0};
+    ZERO(nsurlsession_progress_cancellation_handler, handle);
+    VOID(nsurlsession_progress_set_cancellation_handler, handle, count_block, &counter,
+         count_release);
+    ZERO(nsurlsession_progress_pausing_handler, handle);
+    VOID(nsurlsession_progress_set_pausing_handler, handle, count_block, &counter, count_release);
+    ZERO(nsurlsession_progress_resuming_handler, handle);
+    VOID(nsurlsession_progress_set_resuming_handler, handle, count_block, &counter, count_release);
+    VOID(nsurlsession_progress_set_change_handler, handle, NULL, never_changed, &counter,
+         count_release);
+    CHECK_EQ_INT(counter.blocks, 0);
+    CHECK_EQ_INT(counter.releases, 4);
+    ZERO(nsurlsession_progress_kind, handle);
+    VOID(nsurlsession_progress_set_kind, handle, "kind");
+    ZERO(nsurlsession_progress_file_operation_kind, handle);
+    VOID(nsurlsession_progress_set_file_operation_kind, handle, "kind");
+    ZERO(nsurlsession_progress_localized_description, handle);
+    VOID(nsurlsession_progress_set_localized_description, handle, "text");
+    ZERO(nsurlsession_progress_localized_additional_description, handle);
+    VOID(nsurlsession_progress_set_localized_additional_description, handle, "text");
+    REFUSED(nsurlsession_progress_estimated_time_remaining,
+            CHECK(isnan(nsurlsession_progress_estimated_time_remaining(handle))));
+    VOID(nsurlsession_progress_set_estimated_time_remaining, handle, 1);
+    REFUSED(nsurlsession_progress_throughput,
+            CHECK_EQ_INT(nsurlsession_progress_throughput(handle), -1));
+    VOID(nsurlsession_progress_set_throughput, handle, 1);
+    nsurlsession_progress_t *progress = make_progress();
+    VOID(nsurlsession_progress_add_child_with_pending_unit_count, handle, progress, 1);
+    VOID(nsurlsession_progress_add_child_with_pending_unit_count, progress, handle, 1);
+    nsurlsession_release(progress);
+}
+
 static void check_everything_refuses(void *handle)
 {
     check_input_streams_refuse(handle);
@@ -1439,6 +1501,7 @@ static void check_everything_refuses(void *handle)
     check_tasks_refuse(handle);
     check_queues_refuse(handle);
     check_metrics_refuse(handle);
+    check_progress_refuses(handle);
 }
 
 TEST(null_handles)
@@ -1478,6 +1541,7 @@ TEST_EACH(handles_of_another_class, struct class, classes)
         {"input_stream output_stream", check_io_streams_refuse},
         {"data", check_makers_of_streams_refuse},
         {"metrics", check_metrics_refuse},
+        {"progress", check_progress_refuses},
     };
     must_log = true;
     void *object = row->make();

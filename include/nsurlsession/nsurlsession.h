@@ -910,108 +910,141 @@ const char *NSURLSESSION_NULLABLE nsurlsession_response_localized_string_for_sta
 /* ---- NSProgress ------------------------------------------------------------------------------ */
 
 /**
- * +[NSProgress discreteProgressWithTotalUnitCount:]. A progress without a parent. The caller
- * releases it.
+ * +[NSProgress discreteProgressWithTotalUnitCount:]. A progress that stands alone: it does not
+ * become a child of another one until it is added. A negative count: it is not known yet. The
+ * caller releases it.
  */
 nsurlsession_progress_t *NSURLSESSION_NULLABLE nsurlsession_progress_discrete_with_total_unit_count(
     int64_t total_unit_count);
 
 /**
- * -[NSProgress totalUnitCount]. How many units there are in all: bytes for a task's progress.
- * Negative: that is not known. NULL: 0.
+ * -[NSProgress addChild:withPendingUnitCount:]. Makes `child`, such as the progress of a task,
+ * stand for so many units of `progress`: its fraction counts for them, and when it has finished
+ * they are added to the completed units and the child is let go. Until then the parent retains the
+ * child. A parent that is cancelled or paused cancels or pauses it. A child has one parent only
+ * and no circle is made; a task's progress has no children; trees are at most 64 levels deep; a
+ * count is not negative: what is refused is logged and nothing changes. NULL for either: nothing.
+ */
+void nsurlsession_progress_add_child_with_pending_unit_count(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE child, int64_t pending_unit_count);
+
+/**
+ * -[NSProgress totalUnitCount]. How many units there are in all: bytes for a task. Negative: not
+ * known. NULL: 0.
  */
 int64_t nsurlsession_progress_total_unit_count(
     const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
-/** -[NSProgress setTotalUnitCount:]. Sets how many units there are in all. */
+/**
+ * -[NSProgress setTotalUnitCount:]. Says how many units there are in all; negative: not known.
+ * What is set on a task's progress lasts until bytes move.
+ */
 void nsurlsession_progress_set_total_unit_count(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t count);
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t total_unit_count);
 
 /**
- * -[NSProgress completedUnitCount]. How many units are done, those of children that have
- * finished included. NULL: 0.
+ * -[NSProgress completedUnitCount]. How many units are done, those of finished children included:
+ * bytes for a task. NULL: 0.
  */
 int64_t nsurlsession_progress_completed_unit_count(
     const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
-/** -[NSProgress setCompletedUnitCount:]. Sets how many units are done. */
+/**
+ * -[NSProgress setCompletedUnitCount:]. Says how many units are done. What is set on a task's
+ * progress lasts until bytes move.
+ */
 void nsurlsession_progress_set_completed_unit_count(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t count);
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t completed_unit_count);
 
 /**
- * -[NSProgress fractionCompleted]. How much is done, from 0 to 1, with what children have done
- * so far. 0 while it is indeterminate. NULL: 0.
+ * -[NSProgress fractionCompleted]. How much is done, children included, from 0.0 to 1.0. 0.0 while
+ * it is indeterminate, 1.0 when both counts are zero: there is nothing to do. A task that
+ * succeeded ends at 1.0. NULL: 0.0.
  */
 double nsurlsession_progress_fraction_completed(
     const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress isIndeterminate]. Whether it is not known how much there is to do: a count is
- * negative, or both are 0. NULL: false.
+ * -[NSProgress isIndeterminate]. Whether there is no telling how much is left: a count is
+ * negative, or both are zero although there are children. NULL: false.
  */
 bool nsurlsession_progress_indeterminate(
     const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress isFinished]. Whether all is done; a task's progress when the task succeeded.
- * NULL: false.
+ * -[NSProgress isFinished]. Whether all is done: some units are, and no fewer than there are in
+ * all. A task's progress is finished when the task has succeeded. NULL: false.
  */
 bool nsurlsession_progress_finished(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress isCancellable]. Whether it makes sense to offer a person that this be
- * cancelled; a hint, which changes nothing else. NULL: false.
+ * -[NSProgress isCancellable]. Whether a user interface should offer to cancel; true unless it was
+ * set. nsurlsession_progress_cancel works anyway. NULL: false.
  */
 bool nsurlsession_progress_cancellable(
     const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
-/** -[NSProgress setCancellable:]. Sets that hint. */
+/**
+ * -[NSProgress setCancellable:]. Says whether a user interface should offer to cancel. A task sets
+ * that of its own progress: refused there, and logged.
+ */
 void nsurlsession_progress_set_cancellable(
     nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, bool cancellable);
 
 /**
- * -[NSProgress isPausable]. Whether it makes sense to offer a person that this be paused; a
- * hint, which changes nothing else. NULL: false.
+ * -[NSProgress isPausable]. Whether a user interface should offer to pause; false unless it was
+ * set, true for tasks. nsurlsession_progress_pause works anyway. NULL: false.
  */
 bool nsurlsession_progress_pausable(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
-/** -[NSProgress setPausable:]. Sets that hint. */
+/**
+ * -[NSProgress setPausable:]. Says whether a user interface should offer to pause. A task sets
+ * that of its own progress: refused there, and logged.
+ */
 void nsurlsession_progress_set_pausable(
     nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, bool pausable);
 
-/** -[NSProgress isCancelled]. Whether it was cancelled. NULL: false. */
+/** -[NSProgress isCancelled]. Whether it was cancelled, itself or by a parent. NULL: false. */
 bool nsurlsession_progress_cancelled(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
-/** -[NSProgress isPaused]. Whether it is paused. NULL: false. */
+/** -[NSProgress isPaused]. Whether it is paused, by itself or by a parent. NULL: false. */
 bool nsurlsession_progress_paused(const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress cancel]. Cancels this and its children: calls the cancellation handlers on this
- * thread. A task's progress cancels the task. Does nothing the second time.
+ * -[NSProgress cancel]. Marks the progress as cancelled for good, cancels the task that it belongs
+ * to, and calls its cancellation handler on this thread; then the same for its children. What is
+ * cancelled already hears nothing. NULL: nothing.
  */
 void nsurlsession_progress_cancel(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress pause]. Pauses this and its children: calls the pausing handlers on this
- * thread. A task's progress suspends the task. Does nothing when it is paused or cancelled.
+ * -[NSProgress pause]. Marks the progress as paused, suspends the task that it belongs to, and
+ * calls its pausing handler on this thread; then the same for its children. What is paused already
+ * hears nothing. NULL: nothing.
  */
 void nsurlsession_progress_pause(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress resume]. Goes on after a pause: calls the resuming handlers on this thread. A
- * task's progress resumes the task. Does nothing when it is not paused.
+ * -[NSProgress resume]. Marks the progress as not paused any more, resumes the task that it
+ * belongs to, also one that was never resumed, and calls its resuming handler on this thread; then
+ * the same for its children. Handlers of what is not paused are not called. NULL: nothing.
  */
 void nsurlsession_progress_resume(nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
-/** -[NSProgress cancellationHandler]. The function that was set, or NULL. */
+/**
+ * -[NSProgress cancellationHandler]. The function that was set; its context is not handed out.
+ * None, or NULL: NULL.
+ */
 nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_cancellation_handler(
     const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress setCancellationHandler:]. Sets what is called with `context` when this is
- * cancelled, on the thread that does it; at once when that was done already. `release` is
- * called exactly once with the context: when another handler is set, when the progress is
- * freed, or when this call fails. NULL for the handler takes it away.
+ * -[NSProgress setCancellationHandler:]. Has `handler(context)` called when the progress is
+ * cancelled, on the thread that cancels it; at once if it is cancelled already. A task's progress
+ * cancels the task as well. NULL: none. `release`, if it is not NULL, gets the context once: when
+ * another handler is set, when the progress is freed, or when nothing was set. A handler that is
+ * running is not released before it returns.
  */
 void nsurlsession_progress_set_cancellation_handler(
     nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
@@ -1019,15 +1052,17 @@ void nsurlsession_progress_set_cancellation_handler(
     void *NSURLSESSION_NULLABLE context,
     nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
 
-/** -[NSProgress pausingHandler]. The function that was set, or NULL. */
+/**
+ * -[NSProgress pausingHandler]. The function that was set; its context is not handed out. None, or
+ * NULL: NULL.
+ */
 nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_pausing_handler(
     const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress setPausingHandler:]. Sets what is called with `context` when this is paused, on
- * the thread that does it; at once when that was done already. `release` is called exactly
- * once with the context: when another handler is set, when the progress is freed, or when this
- * call fails. NULL for the handler takes it away.
+ * -[NSProgress setPausingHandler:]. Has `handler(context)` called when the progress is paused, on
+ * the thread that pauses it; at once if it is paused already. Otherwise as
+ * nsurlsession_progress_set_cancellation_handler.
  */
 void nsurlsession_progress_set_pausing_handler(
     nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
@@ -1035,15 +1070,17 @@ void nsurlsession_progress_set_pausing_handler(
     void *NSURLSESSION_NULLABLE context,
     nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
 
-/** -[NSProgress resumingHandler]. The function that was set, or NULL. */
+/**
+ * -[NSProgress resumingHandler]. The function that was set; its context is not handed out. None,
+ * or NULL: NULL.
+ */
 nsurlsession_progress_handler_t NSURLSESSION_NULLABLE nsurlsession_progress_resuming_handler(
     const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
 
 /**
- * -[NSProgress setResumingHandler:]. Sets what is called with `context` when this is resumed,
- * on the thread that does it. `release` is called exactly once with the context: when another
- * handler is set, when the progress is freed, or when this call fails. NULL for the handler
- * takes it away.
+ * -[NSProgress setResumingHandler:]. Has `handler(context)` called when the progress was paused
+ * and is resumed, on the thread that resumes it. Otherwise as
+ * nsurlsession_progress_set_cancellation_handler.
  */
 void nsurlsession_progress_set_resuming_handler(
     nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
@@ -1052,103 +1089,14 @@ void nsurlsession_progress_set_resuming_handler(
     nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
 
 /**
- * -[NSProgress kind]. What kind of thing is under way: NSURLSESSION_PROGRESS_KIND_FILE for a
- * task's progress, else what was set, or NULL. The caller releases it.
- */
-nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_kind(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setKind:]. Sets that text, which is copied; NULL takes it away. */
-void nsurlsession_progress_set_kind(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    const char *NSURLSESSION_NULLABLE text);
-
-/**
- * -[NSProgress fileOperationKind]. What happens to a file: for a task's progress one of
- * NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_*, else what was set, or NULL. The caller releases
- * it.
- */
-nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_file_operation_kind(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setFileOperationKind:]. Sets that text, which is copied; NULL takes it away. */
-void nsurlsession_progress_set_file_operation_kind(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    const char *NSURLSESSION_NULLABLE text);
-
-/**
- * -[NSProgress localizedDescription]. What is under way, for a person: what was set, or a text
- * that is made from the kind and the fraction. The caller releases it. NULL: NULL.
- */
-nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_description(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/** -[NSProgress setLocalizedDescription:]. Sets that text, which is copied; NULL takes it away. */
-void nsurlsession_progress_set_localized_description(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    const char *NSURLSESSION_NULLABLE text);
-
-/**
- * -[NSProgress localizedAdditionalDescription]. How far it is, for a person: what was set, or
- * a text such as "1.2 MB of 5.0 MB (800 KB/sec) — About 5 seconds remaining". The caller
- * releases it. NULL: NULL.
- */
-nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_additional_description(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/**
- * -[NSProgress setLocalizedAdditionalDescription:]. Sets that text, which is copied; NULL
- * takes it away.
- */
-void nsurlsession_progress_set_localized_additional_description(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    const char *NSURLSESSION_NULLABLE text);
-
-/**
- * -[NSProgress estimatedTimeRemaining]. Seconds until all is done: what was set, or what
- * follows from the throughput. NaN when that is not known, and for NULL.
- */
-double nsurlsession_progress_estimated_time_remaining(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/**
- * -[NSProgress setEstimatedTimeRemaining:]. Sets the seconds until all is done; NaN takes them
- * away.
- */
-void nsurlsession_progress_set_estimated_time_remaining(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, double seconds);
-
-/**
- * -[NSProgress throughput]. Bytes, or units, a second: what was set, or what was measured over
- * the last two seconds. -1 when that is not known, and for NULL.
- */
-int64_t nsurlsession_progress_throughput(
-    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
-
-/**
- * -[NSProgress setThroughput:]. Sets the bytes, or units, a second; what is negative takes
- * them away.
- */
-void nsurlsession_progress_set_throughput(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t units);
-
-/**
- * -[NSProgress addChild:withPendingUnitCount:]. Lets a progress count for so many of this
- * one's units: its fraction of them while it is under way, and all when it has finished.
- * Retains the child. A child has one parent, for good; what has one already, and what contains
- * this progress, is refused, which is logged. Cancelling, pausing and resuming the parent does
- * the same to the child.
- */
-void nsurlsession_progress_add_child_with_pending_unit_count(
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
-    nsurlsession_progress_t *NSURLSESSION_NULLABLE child, int64_t pending_unit_count);
-
-/**
- * Watches a progress, as key-value observation does: `handler` is called with `context` on
- * `queue` after something has changed, a child's fraction included; changes that come before
- * that are told by one call. NULL for the queue: on a thread of the library's. Replaces the
- * handler before; `release` is called exactly once with its context, when it is replaced, when
- * the progress is freed, or when this call fails. NULL for the handler takes it away.
+ * Has `handler(context, progress)` called on `queue` (NULL: one of the library's own) after
+ * anything of the progress has changed, its fraction by a child included: in place of key-value
+ * observing. Changes that come while a call is waiting to run are told by that call, so a slow
+ * handler gets fewer calls and always one after the last change. The throughput and the time
+ * remaining of a task also change as time passes: that is not told. There is one handler; NULL:
+ * none. `release`, if it is not NULL, gets the context once: when another handler is set, when the
+ * progress is freed, or when nothing was set. A handler that is running is not released before it
+ * returns.
  */
 void nsurlsession_progress_set_change_handler(
     nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
@@ -1156,6 +1104,98 @@ void nsurlsession_progress_set_change_handler(
     nsurlsession_progress_change_handler_t NSURLSESSION_NULLABLE handler,
     void *NSURLSESSION_NULLABLE context,
     nsurlsession_release_block_t NSURLSESSION_NULLABLE release);
+
+/**
+ * -[NSProgress kind]. What sort of work it is: NSURLSESSION_PROGRESS_KIND_FILE for tasks, another
+ * string, or NULL. The caller releases the string.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_kind(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setKind:]. Says what sort of work it is; the string is copied, NULL is none. Units
+ * of the kind NSURLSESSION_PROGRESS_KIND_FILE are bytes. A task sets that of its own progress:
+ * refused there, and logged.
+ */
+void nsurlsession_progress_set_kind(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE kind);
+
+/**
+ * -[NSProgress fileOperationKind]. What is done with a file: one of
+ * NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_..., another string, or NULL. The caller releases the
+ * string.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_file_operation_kind(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setFileOperationKind:]. Says what is done with a file; the string is copied, NULL
+ * is none. A task sets that of its own progress: refused there, and logged.
+ */
+void nsurlsession_progress_set_file_operation_kind(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE kind);
+
+/**
+ * -[NSProgress localizedDescription]. What goes on, for a person, in English: what was set, or
+ * else such as "30% completed", "Downloading…", "Loading…". The caller releases the string. NULL:
+ * NULL.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_description(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setLocalizedDescription:]. Sets the description, which is copied; NULL: the library
+ * makes it. A task sets that of its own progress: refused there, and logged.
+ */
+void nsurlsession_progress_set_localized_description(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE description);
+
+/**
+ * -[NSProgress localizedAdditionalDescription]. Details for a person, in English: what was set, or
+ * else such as "3 of 10" or, for files, "1.61 GB of 3.22 GB (2 KB/sec) — 2 minutes remaining", as
+ * far as it is known; perhaps empty. The caller releases the string. NULL: NULL.
+ */
+nsurlsession_string_t *NSURLSESSION_NULLABLE nsurlsession_progress_localized_additional_description(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setLocalizedAdditionalDescription:]. Sets the details, which are copied; NULL: the
+ * library makes them. A task sets those of its own progress: refused there, and logged.
+ */
+void nsurlsession_progress_set_localized_additional_description(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress,
+    const char *NSURLSESSION_NULLABLE description);
+
+/**
+ * -[NSProgress estimatedTimeRemaining]. Seconds until it will be done: what was set; for a task
+ * what is left over by the throughput. Not known, or NULL: not a number.
+ */
+double nsurlsession_progress_estimated_time_remaining(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setEstimatedTimeRemaining:]. Says how many seconds are left; negative, or not a
+ * number: not known. A task sets that of its own progress: refused there, and logged.
+ */
+void nsurlsession_progress_set_estimated_time_remaining(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, double seconds);
+
+/**
+ * -[NSProgress throughput]. Bytes a second: what was set; for a task the rate of the last two
+ * seconds. Not known, such as before anything has moved and while it is paused, or NULL: -1.
+ */
+int64_t nsurlsession_progress_throughput(
+    const nsurlsession_progress_t *NSURLSESSION_NULLABLE progress);
+
+/**
+ * -[NSProgress setThroughput:]. Says how many bytes a second there are; negative: not known. A
+ * task sets that of its own progress: refused there, and logged.
+ */
+void nsurlsession_progress_set_throughput(
+    nsurlsession_progress_t *NSURLSESSION_NULLABLE progress, int64_t bytes_per_second);
 
 /* ---- NSURLSessionTaskMetrics and NSURLSessionTaskTransactionMetrics -------------------------- */
 

@@ -424,10 +424,10 @@ typedef void (*nsurlsession_get_tasks_completion_handler_t)(
 typedef void (*nsurlsession_get_all_tasks_completion_handler_t)(
     void *NSURLSESSION_NULLABLE context, nsurlsession_array_t *NSURLSESSION_NONNULL tasks);
 
-/* Called when a progress is cancelled, paused or resumed. */
+/* Called when a progress is cancelled, paused or resumed, on the thread that does so. */
 typedef void (*nsurlsession_progress_handler_t)(void *NSURLSESSION_NULLABLE context);
 
-/* Called after something about a progress has changed. */
+/* Receiver of nsurlsession_progress_set_change_handler: something of `progress` has changed. */
 typedef void (*nsurlsession_progress_change_handler_t)(
     void *NSURLSESSION_NULLABLE context, nsurlsession_progress_t *NSURLSESSION_NONNULL progress);
 

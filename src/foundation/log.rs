@@ -33,6 +33,11 @@ pub fn defer_on_this_thread() {
     DEFERRED.set(true);
 }
 
+/// Whether this is such a thread: one that may not run code of the program's.
+pub fn is_deferred_on_this_thread() -> bool {
+    DEFERRED.get()
+}
+
 /// Takes records from now on, if the program's own code has not installed a subscriber.
 pub fn start() {
     STARTED.call_once(|| {

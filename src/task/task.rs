@@ -235,7 +235,7 @@ impl Task {
 
     /// The task's progress, made when somebody asks for it first.
     pub fn progress(&self) -> &Arc<Progress> {
-        self.progress.get_or_init(|| {
+        let progress = self.progress.get_or_init(|| {
             let operation = match self.kind {
                 TaskKind::Data => progress::RECEIVING,
                 TaskKind::Upload => progress::UPLOADING,
@@ -244,23 +244,34 @@ impl Task {
             let owner: Weak<dyn ProgressOwner> = Weak::<Task>::clone(&self.this);
             let progress = Progress::for_task(owner, operation);
             let (completed, total) = self.progress_counts();
-            progress.update(completed, total);
-            if self.task_state() == TaskState::Completed {
-                progress.finish(self.error().is_none());
-            }
+            progress.update(completed, total, Instant::now());
             progress
-        })
+        });
+        // Afterwards: a task that completed meanwhile did not find it.
+        match self.task_state() {
+            TaskState::Completed => progress.finish(self.error().is_none()),
+            TaskState::Canceling => progress.mirror_cancelled(),
+            TaskState::Running | TaskState::Suspended => {}
+        }
+        progress
     }
 
     pub(super) fn progress_if_any(&self) -> Option<&Arc<Progress>> {
         self.progress.get()
     }
 
+    /// Tells the progress, if there is one, whether the task is suspended.
+    fn note_suspension(&self) {
+        if let Some(progress) = self.progress.get() {
+            progress.mirror_paused(|| self.task_state() == TaskState::Suspended);
+        }
+    }
+
     /// Tells the progress, if there is one, how far the task has come.
     pub(super) fn note_progress(&self) {
         if let Some(progress) = self.progress.get() {
             let (completed, total) = self.progress_counts();
-            progress.update(completed, total);
+            progress.update(completed, total, Instant::now());
         }
     }
 
@@ -347,8 +358,9 @@ impl Task {
                 http::signal(&self.control, SUSPENSION);
                 self.post_if(post);
             }
-            _ => {}
+            _ => drop(state),
         }
+        self.note_suspension();
     }
 
     pub fn suspend(&self) {
@@ -360,7 +372,10 @@ impl Task {
             if started {
                 http::signal(&self.control, SUSPENSION);
             }
+        } else {
+            drop(state);
         }
+        self.note_suspension();
     }
 
     /// Cancels the task; what that made necessary.
@@ -382,7 +397,10 @@ impl Task {
                 drop(state);
                 self.post_if(post);
             }
-            _ => {}
+            _ => return effect,
+        }
+        if let Some(progress) = self.progress.get() {
+            progress.mirror_cancelled();
         }
         effect
     }

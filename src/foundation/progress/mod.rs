@@ -1,226 +1,238 @@
-//! NSProgress: how far something has come, alone or in a tree.
+//! NSProgress: how far a piece of work has come; alone, in a tree, or as the mirror of a task.
 //!
-//! A parent holds its children; a child knows its parent weakly. Locks are taken from the parent
-//! down, and none is held while code of the program's runs.
+//! A parent holds its children, a child knows its parent weakly. Changes are told upwards one object
+//! at a time; what a fraction is made of is gathered downwards when somebody asks for it. No two
+//! objects are locked at once, so that a tree may be used from any number of threads.
 
-mod pace;
+mod counts;
+mod meter;
+mod observer;
 mod text;
+mod tree;
 
+use std::any::Any;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
-use self::pace::Pace;
+use super::log;
 use super::object::{Class, Header, Object, begins_with_header};
-use super::queue::{Operation, Queue};
+use super::queue::Queue;
 use super::sync::Lock;
+use counts::{Counts, End};
+use meter::Meter;
+use observer::Observer;
+use text::Facts;
+use tree::{Child, Parent};
+
+pub use observer::ChangeHandler;
 
 pub const KIND_FILE: &str = "NSProgressKindFile";
 pub const DOWNLOADING: &str = "NSProgressFileOperationKindDownloading";
 pub const UPLOADING: &str = "NSProgressFileOperationKindUploading";
 pub const RECEIVING: &str = "NSProgressFileOperationKindReceiving";
 
-/// What a task's progress acts on.
+/// What a progress is the mirror of, and what is done to it through the mirror. Called on the thread
+/// that does it, with nothing locked.
 pub trait ProgressOwner: Send + Sync {
     fn cancel_by_progress(self: Arc<Self>);
     fn pause_by_progress(self: Arc<Self>);
     fn resume_by_progress(self: Arc<Self>);
 }
 
-/// A handler of the caller's. Dropping it releases its context.
-pub trait Handler: Send + Sync {
+/// A block of the caller's that hears of a signal. Dropping it releases its context.
+pub trait Handler: Any + Send + Sync {
     fn call(&self);
-    /// What the program knows the handler by.
-    fn function(&self) -> usize;
 }
 
-/// Watches a progress on a queue. Dropping it releases its context.
-pub trait Observer: Send + Sync {
-    fn changed(&self, progress: &Arc<Progress>);
-}
-
-/// What handlers are for.
+/// What is done to a progress and to all that are below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
-    Cancelling = 0,
-    Pausing = 1,
-    Resuming = 2,
-}
-
-/// Texts that can be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
-    Kind = 0,
-    FileOperation = 1,
-    Description = 2,
-    AdditionalDescription = 3,
-}
-
-struct Child {
-    progress: Arc<Progress>,
-    units: i64,
-}
-
-struct Watching {
-    observer: Arc<dyn Observer>,
-    queue: Arc<Queue>,
-    /// It is on its way to the queue.
-    pending: bool,
+pub enum Signal {
+    Cancel,
+    Pause,
+    Resume,
 }
 
 struct State {
-    total: i64,
-    completed: i64,
-    /// Ended well, whatever the counts say.
-    succeeded: bool,
+    counts: Counts,
     cancelled: bool,
     paused: bool,
     cancellable: bool,
     pausable: bool,
-    labels: [Option<String>; 4],
-    remaining: Option<f64>,
+    kind: Option<String>,
+    file_operation_kind: Option<String>,
+    description: Option<String>,
+    additional_description: Option<String>,
+    /// What was set; what is measured is in the meter.
+    time_remaining: Option<f64>,
     throughput: Option<i64>,
-    handlers: [Option<Arc<dyn Handler>>; 3],
-    watching: Option<Watching>,
+    meter: Meter,
     children: Vec<Child>,
-    parent: Option<Weak<Progress>>,
-    pace: Pace,
+    parent: Option<Parent>,
+    /// By the number of their signals.
+    handlers: [Option<Arc<dyn Handler>>; 3],
+    observer: Option<Observer>,
 }
 
 impl State {
+    fn new(counts: Counts) -> State {
+        State {
+            counts,
+            cancelled: false,
+            paused: false,
+            cancellable: true,
+            pausable: false,
+            kind: None,
+            file_operation_kind: None,
+            description: None,
+            additional_description: None,
+            time_remaining: None,
+            throughput: None,
+            meter: Meter::default(),
+            children: Vec::new(),
+            parent: None,
+            handlers: [None, None, None],
+            observer: None,
+        }
+    }
+
+    /// Sees to it that the change handler is called: later, on its queue.
+    fn announce(&self) {
+        if let Some(observer) = &self.observer {
+            observer.announce();
+        }
+    }
+
     fn is_indeterminate(&self) -> bool {
-        !self.succeeded
-            && (self.total < 0 || self.completed < 0 || self.total == 0 && self.completed == 0)
+        self.counts.is_indeterminate(!self.children.is_empty())
     }
 
-    fn is_finished(&self) -> bool {
-        self.succeeded || self.completed > 0 && self.total >= 0 && self.completed >= self.total
+    fn throughput(&self, now: Instant) -> Option<i64> {
+        self.throughput
+            .or_else(|| self.rate(now).map(|rate| rate as i64))
     }
 
-    fn fraction(&self) -> f64 {
-        if self.is_finished() {
-            return 1.0;
+    fn time_remaining(&self, now: Instant) -> Option<f64> {
+        let measured = || {
+            let rate = self.rate(now).filter(|rate| *rate > 0.0)?;
+            let left = self.counts.total.checked_sub(self.counts.completed)?;
+            (!self.is_indeterminate() && left >= 0).then(|| left as f64 / rate)
+        };
+        self.time_remaining.or_else(measured)
+    }
+
+    /// Units a second, as far as they can be measured now.
+    fn rate(&self, now: Instant) -> Option<f64> {
+        if self.counts.end != End::Open || self.paused {
+            return None;
         }
-        if self.is_indeterminate() {
-            return 0.0;
+        self.meter.rate(now)
+    }
+
+    /// Notes whether the work is paused; false if nothing changes.
+    fn set_paused(&mut self, paused: bool) -> bool {
+        if self.paused == paused {
+            return false;
         }
-        let of_children: f64 = self
-            .children
-            .iter()
-            .map(|child| child.progress.fraction_completed() * child.units as f64)
-            .sum();
-        ((self.completed as f64 + of_children) / self.total as f64).clamp(0.0, 1.0)
+        self.paused = paused;
+        // A pause is no slow transfer.
+        self.meter.restart();
+        true
     }
 }
 
 #[repr(C)]
 pub struct Progress {
     header: Header,
-    this: Weak<Progress>,
     owner: Option<Weak<dyn ProgressOwner>>,
     state: Mutex<State>,
 }
 
 begins_with_header!(Progress);
 
-/// Why a child cannot be added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    HasParent,
-    WouldContainItself,
-}
-
 impl Progress {
-    fn make(
-        total: i64,
-        owner: Option<Weak<dyn ProgressOwner>>,
-        operation: Option<&str>,
-    ) -> Arc<Self> {
-        let for_task = owner.is_some();
-        Arc::new_cyclic(|this| Progress {
+    fn with(owner: Option<Weak<dyn ProgressOwner>>, state: State) -> Arc<Progress> {
+        Arc::new(Progress {
             header: Header::new(Class::Progress),
-            this: Weak::clone(this),
             owner,
-            state: Mutex::new(State {
-                total,
-                completed: 0,
-                succeeded: false,
-                cancelled: false,
-                paused: false,
-                cancellable: true,
-                pausable: for_task,
-                labels: [
-                    for_task.then(|| KIND_FILE.to_owned()),
-                    operation.map(str::to_owned),
-                    None,
-                    None,
-                ],
-                remaining: None,
-                throughput: None,
-                handlers: [None, None, None],
-                watching: None,
-                children: Vec::new(),
-                parent: None,
-                pace: Pace::default(),
-            }),
+            state: Mutex::new(state),
         })
     }
 
-    /// A progress without a parent.
+    /// A progress that stands alone, until it is made a child.
     pub fn discrete(total: i64) -> Arc<Progress> {
-        Self::make(total, None, None)
+        Self::with(None, State::new(Counts::new(total, End::ByCounts)))
     }
 
-    /// The progress of a task.
-    pub fn for_task(owner: Weak<dyn ProgressOwner>, operation: &str) -> Arc<Progress> {
-        Self::make(0, Some(owner), Some(operation))
+    /// The mirror of a task, whose counts are of bytes and unknown so far.
+    pub fn for_task(owner: Weak<dyn ProgressOwner>, file_operation_kind: &str) -> Arc<Progress> {
+        let state = State {
+            pausable: true,
+            kind: Some(KIND_FILE.to_owned()),
+            file_operation_kind: Some(file_operation_kind.to_owned()),
+            meter: Meter::measuring(),
+            ..State::new(Counts::new(-1, End::Open))
+        };
+        Self::with(Some(owner), state)
     }
 
-    /// A task has come so far. Runs no code of the program's.
-    pub fn update(&self, completed: i64, total: i64) {
-        let mut state = self.state.locked();
-        if state.completed == completed && state.total == total {
-            return;
-        }
-        (state.completed, state.total) = (completed, total);
-        state.pace.note(completed, Instant::now());
-        drop(state);
-        self.changed();
+    /// Whether this is the mirror of a task, which sets what there is to set.
+    pub fn is_mirror(&self) -> bool {
+        self.owner.is_some()
     }
 
-    /// A task has come to its end.
-    pub fn finish(&self, successfully: bool) {
-        let mut state = self.state.locked();
-        state.succeeded = successfully;
-        if successfully {
-            state.total = state.completed;
-        }
-        drop(state);
-        self.changed();
+    /*
+     * What the owner of a mirror says. All of it may be said on the loop's thread: it takes short
+     * locks, calls nobody and, but for the place in a queue, allocates nothing.
+     */
+
+    /// How far the work has come; a negative total is unknown. Ignored once the work has ended.
+    pub fn update(self: &Arc<Self>, completed: i64, total: i64, now: Instant) {
+        self.change(|state| {
+            if state.counts.end != End::Open {
+                return false;
+            }
+            state.meter.note(completed, now);
+            let changed = (state.counts.completed, state.counts.total) != (completed, total);
+            state.counts.completed = completed;
+            state.counts.total = total;
+            changed
+        });
     }
 
-    pub fn total_unit_count(&self) -> i64 {
-        self.state.locked().total
+    /// The work has ended. After success the fraction is 1, and a parent counts it as done.
+    pub fn finish(self: &Arc<Self>, success: bool) {
+        self.change(|state| state.counts.end_with(success));
     }
 
-    pub fn completed_unit_count(&self) -> i64 {
-        self.state.locked().completed
+    /// The task may have been suspended or resumed, by whomever: `is_paused` tells, and is asked
+    /// under the lock, so that what is noted last is so. The owner is not told, nor are handlers.
+    pub fn mirror_paused(self: &Arc<Self>, is_paused: impl FnOnce() -> bool) {
+        self.change(|state| state.set_paused(is_paused()));
     }
 
-    pub fn set_total_unit_count(&self, total: i64) {
-        self.state.locked().total = total;
-        self.changed();
+    /// The task was cancelled, by whomever. The owner is not told, nor are handlers.
+    pub fn mirror_cancelled(self: &Arc<Self>) {
+        self.change(|state| !std::mem::replace(&mut state.cancelled, true));
     }
 
-    pub fn set_completed_unit_count(&self, completed: i64) {
-        let mut state = self.state.locked();
-        state.completed = completed;
-        state.pace.note(completed, Instant::now());
-        drop(state);
-        self.changed();
+    /*
+     * Counts.
+     */
+
+    pub fn total(&self) -> i64 {
+        self.state.locked().counts.total
     }
 
-    pub fn fraction_completed(&self) -> f64 {
-        self.state.locked().fraction()
+    pub fn set_total(self: &Arc<Self>, total: i64) {
+        self.change(|state| std::mem::replace(&mut state.counts.total, total) != total);
+    }
+
+    pub fn completed(&self) -> i64 {
+        self.state.locked().counts.completed
+    }
+
+    pub fn set_completed(self: &Arc<Self>, completed: i64) {
+        self.change(|state| std::mem::replace(&mut state.counts.completed, completed) != completed);
     }
 
     pub fn is_indeterminate(&self) -> bool {
@@ -228,26 +240,12 @@ impl Progress {
     }
 
     pub fn is_finished(&self) -> bool {
-        self.state.locked().is_finished()
+        self.state.locked().counts.is_finished()
     }
 
-    pub fn is_cancellable(&self) -> bool {
-        self.state.locked().cancellable
-    }
-
-    pub fn set_cancellable(&self, cancellable: bool) {
-        self.state.locked().cancellable = cancellable;
-        self.changed();
-    }
-
-    pub fn is_pausable(&self) -> bool {
-        self.state.locked().pausable
-    }
-
-    pub fn set_pausable(&self, pausable: bool) {
-        self.state.locked().pausable = pausable;
-        self.changed();
-    }
+    /*
+     * Signals.
+     */
 
     pub fn is_cancelled(&self) -> bool {
         self.state.locked().cancelled
@@ -257,208 +255,172 @@ impl Progress {
         self.state.locked().paused
     }
 
-    pub fn label(&self, label: Label) -> Option<String> {
-        let state = self.state.locked();
-        let given = state.labels[label as usize].clone();
-        match label {
-            Label::Kind | Label::FileOperation => given,
-            Label::Description => given.or_else(|| Some(text::description(&state))),
-            Label::AdditionalDescription => given.or_else(|| Some(text::additional(&state))),
-        }
-    }
-
-    pub fn set_label(&self, label: Label, text: Option<String>) {
-        self.state.locked().labels[label as usize] = text;
-        self.changed();
-    }
-
-    /// Bytes, or units, a second: what was set, or what was measured of late.
-    pub fn throughput(&self) -> Option<i64> {
-        let state = self.state.locked();
-        state.throughput.or_else(|| state.pace.throughput())
-    }
-
-    pub fn set_throughput(&self, throughput: Option<i64>) {
-        self.state.locked().throughput = throughput;
-        self.changed();
-    }
-
-    /// Seconds until the end: what was set, or what the throughput makes likely.
-    pub fn estimated_time_remaining(&self) -> Option<f64> {
-        let state = self.state.locked();
-        state.remaining.or_else(|| text::remaining(&state))
-    }
-
-    pub fn set_estimated_time_remaining(&self, seconds: Option<f64>) {
-        self.state.locked().remaining = seconds;
-        self.changed();
-    }
-
-    pub fn handler(&self, occasion: Occasion) -> Option<usize> {
-        let handler = self.state.locked().handlers[occasion as usize].clone();
-        handler.map(|handler| handler.function())
-    }
-
-    /// Sets what is called on an occasion; at once, when that is over.
-    pub fn set_handler(&self, occasion: Occasion, handler: Option<Arc<dyn Handler>>) {
-        let mut state = self.state.locked();
-        let before = std::mem::replace(&mut state.handlers[occasion as usize], handler.clone());
-        let is_over = match occasion {
-            Occasion::Cancelling => state.cancelled,
-            Occasion::Pausing => state.paused,
-            Occasion::Resuming => false,
+    /// Cancels, pauses or resumes this and what is below it. Each that thereby changes calls its
+    /// handler, on this thread.
+    pub fn send(self: &Arc<Self>, signal: Signal) {
+        let (changed, handler, children) = {
+            let mut state = self.state.locked();
+            let changed = match signal {
+                Signal::Cancel => !std::mem::replace(&mut state.cancelled, true),
+                Signal::Pause => state.set_paused(true),
+                Signal::Resume => state.set_paused(false),
+            };
+            let handler = state.handlers[signal as usize].clone();
+            if changed {
+                state.announce();
+            }
+            (changed, handler, tree::objects(&state.children))
         };
-        drop(state);
-        drop(before);
-        if is_over && let Some(handler) = handler {
-            handler.call();
-        }
-    }
-
-    pub fn cancel(&self) {
-        self.act(Occasion::Cancelling);
-    }
-
-    pub fn pause(&self) {
-        self.act(Occasion::Pausing);
-    }
-
-    pub fn resume(&self) {
-        self.act(Occasion::Resuming);
-    }
-
-    /// Does something to this progress, to what it stands for and to its children.
-    fn act(&self, occasion: Occasion) {
-        let mut state = self.state.locked();
-        match occasion {
-            Occasion::Cancelling if state.cancelled => return,
-            Occasion::Cancelling => state.cancelled = true,
-            Occasion::Pausing if state.paused || state.cancelled => return,
-            Occasion::Pausing => state.paused = true,
-            Occasion::Resuming if !state.paused || state.cancelled => return,
-            Occasion::Resuming => state.paused = false,
-        }
-        let handler = state.handlers[occasion as usize].clone();
-        let children: Vec<_> = state
-            .children
-            .iter()
-            .map(|child| Arc::clone(&child.progress))
-            .collect();
-        drop(state);
         if let Some(owner) = self.owner.as_ref().and_then(Weak::upgrade) {
-            match occasion {
-                Occasion::Cancelling => owner.cancel_by_progress(),
-                Occasion::Pausing => owner.pause_by_progress(),
-                Occasion::Resuming => owner.resume_by_progress(),
+            match signal {
+                Signal::Cancel if changed => owner.cancel_by_progress(),
+                Signal::Pause if changed => owner.pause_by_progress(),
+                // A task begins suspended without having been paused.
+                Signal::Resume => owner.resume_by_progress(),
+                Signal::Cancel | Signal::Pause => {}
             }
         }
-        if let Some(handler) = handler {
+        if changed && let Some(handler) = handler {
             handler.call();
         }
         for child in children {
-            child.act(occasion);
+            child.send(signal);
         }
-        self.changed();
     }
 
-    /// Lets a child's progress count for so many of this one's units.
-    pub fn add_child(self: &Arc<Self>, child: &Arc<Progress>, units: i64) -> Result<(), Refusal> {
-        let mut ancestor = Some(Arc::clone(self));
-        while let Some(progress) = ancestor {
-            if Arc::ptr_eq(&progress, child) {
-                return Err(Refusal::WouldContainItself);
-            }
-            ancestor = progress.parent();
-        }
-        let mut state = child.state.locked();
-        if state.parent.is_some() {
-            return Err(Refusal::HasParent);
-        }
-        state.parent = Some(Arc::downgrade(self));
-        drop(state);
-        let mut state = self.state.locked();
-        state.children.push(Child {
-            progress: Arc::clone(child),
-            units,
-        });
-        let (cancelled, paused) = (state.cancelled, state.paused);
-        drop(state);
-        if paused {
-            child.pause();
-        }
-        if cancelled {
-            child.cancel();
-        }
-        child.changed();
-        Ok(())
-    }
-
-    fn parent(&self) -> Option<Arc<Progress>> {
-        self.state.locked().parent.as_ref().and_then(Weak::upgrade)
-    }
-
-    /// A child that has finished is as much as its units.
-    fn child_changed(&self, child: &Progress) {
-        let finished = child.is_finished();
-        let mut state = self.state.locked();
-        let place = state
-            .children
-            .iter()
-            .position(|other| std::ptr::eq(&*other.progress, child));
-        let gone = place
-            .filter(|_| finished)
-            .map(|place| state.children.remove(place));
-        if let Some(gone) = &gone {
-            state.completed = state.completed.saturating_add(gone.units);
-        }
-        drop(state);
-        drop(gone);
-        self.changed();
-    }
-
-    /// Tells those who watch this, and those above.
-    fn changed(&self) {
-        let mut state = self.state.locked();
-        let queue = match &mut state.watching {
-            Some(watching) if !watching.pending => {
-                watching.pending = true;
-                Some(Arc::clone(&watching.queue))
-            }
-            _ => None,
+    /// Replaces the handler of a signal. One for what has happened already is called at once.
+    pub fn set_handler(&self, signal: Signal, handler: Option<Arc<dyn Handler>>) {
+        let (before, is_due) = {
+            let mut state = self.state.locked();
+            let is_due = match signal {
+                Signal::Cancel => state.cancelled,
+                Signal::Pause => state.paused,
+                Signal::Resume => false,
+            };
+            let place = &mut state.handlers[signal as usize];
+            (std::mem::replace(place, handler.clone()), is_due)
         };
-        drop(state);
-        if let (Some(queue), Some(this)) = (queue, self.this.upgrade()) {
-            queue.post(this);
-        }
-        if let Some(parent) = self.parent() {
-            parent.child_changed(self);
+        // Releasing its context runs the caller's code: not under the lock.
+        drop(before);
+        if is_due && let Some(handler) = handler {
+            handler.call();
         }
     }
 
-    /// Sets who is told of changes, and where.
-    pub fn watch(&self, watching: Option<(Arc<dyn Observer>, Arc<Queue>)>) {
-        let watching = watching.map(|(observer, queue)| Watching {
-            observer,
-            queue,
-            pending: false,
+    pub fn handler(&self, signal: Signal) -> Option<Arc<dyn Handler>> {
+        self.state.locked().handlers[signal as usize].clone()
+    }
+
+    /// Replaces what is told of changes, each time on `queue`.
+    pub fn set_change_handler(
+        self: &Arc<Self>,
+        queue: Option<Arc<Queue>>,
+        handler: Option<Arc<dyn ChangeHandler>>,
+    ) {
+        let observer = handler.map(|handler| {
+            let queue = queue.unwrap_or_else(|| Queue::library("progress"));
+            Observer::new(queue, Arc::downgrade(self), handler)
         });
-        let before = std::mem::replace(&mut self.state.locked().watching, watching);
+        let before = std::mem::replace(&mut self.state.locked().observer, observer);
+        // Releasing its context runs the caller's code: not under the lock.
         drop(before);
+    }
+
+    /*
+     * What else a person is shown.
+     */
+
+    pub fn is_cancellable(&self) -> bool {
+        self.state.locked().cancellable
+    }
+
+    pub fn set_cancellable(self: &Arc<Self>, cancellable: bool) {
+        self.change(|state| std::mem::replace(&mut state.cancellable, cancellable) != cancellable);
+    }
+
+    pub fn is_pausable(&self) -> bool {
+        self.state.locked().pausable
+    }
+
+    pub fn set_pausable(self: &Arc<Self>, pausable: bool) {
+        self.change(|state| std::mem::replace(&mut state.pausable, pausable) != pausable);
+    }
+
+    pub fn kind(&self) -> Option<String> {
+        self.state.locked().kind.clone()
+    }
+
+    pub fn set_kind(self: &Arc<Self>, kind: Option<String>) {
+        self.change(|state| replaced(&mut state.kind, kind));
+    }
+
+    pub fn file_operation_kind(&self) -> Option<String> {
+        self.state.locked().file_operation_kind.clone()
+    }
+
+    pub fn set_file_operation_kind(self: &Arc<Self>, kind: Option<String>) {
+        self.change(|state| replaced(&mut state.file_operation_kind, kind));
+    }
+
+    pub fn throughput(&self, now: Instant) -> Option<i64> {
+        self.state.locked().throughput(now)
+    }
+
+    /// What is negative is not known.
+    pub fn set_throughput(self: &Arc<Self>, throughput: i64) {
+        let throughput = Some(throughput).filter(|throughput| *throughput >= 0);
+        self.change(|state| replaced(&mut state.throughput, throughput));
+    }
+
+    pub fn time_remaining(&self, now: Instant) -> Option<f64> {
+        self.state.locked().time_remaining(now)
+    }
+
+    /// What is negative, or not a number, is not known.
+    pub fn set_time_remaining(self: &Arc<Self>, seconds: f64) {
+        let seconds = Some(seconds).filter(|seconds| *seconds >= 0.0);
+        self.change(|state| replaced(&mut state.time_remaining, seconds));
+    }
+
+    pub fn localized_description(&self) -> String {
+        let set = self.state.locked().description.clone();
+        set.unwrap_or_else(|| self.facts().description())
+    }
+
+    pub fn set_localized_description(self: &Arc<Self>, text: Option<String>) {
+        self.change(|state| replaced(&mut state.description, text));
+    }
+
+    pub fn localized_additional_description(&self) -> String {
+        let set = self.state.locked().additional_description.clone();
+        set.unwrap_or_else(|| self.facts().additional_description())
+    }
+
+    pub fn set_localized_additional_description(self: &Arc<Self>, text: Option<String>) {
+        self.change(|state| replaced(&mut state.additional_description, text));
+    }
+
+    fn facts(&self) -> Facts {
+        let fraction = self.fraction();
+        let now = Instant::now();
+        let state = self.state.locked();
+        Facts {
+            is_file: state.kind.as_deref() == Some(KIND_FILE),
+            operation: state.file_operation_kind.clone(),
+            completed: state.counts.completed,
+            total: state.counts.total,
+            fraction: (!state.is_indeterminate()).then_some(fraction),
+            throughput: state.throughput(now),
+            time_remaining: state.time_remaining(now),
+        }
     }
 }
 
-impl Operation for Progress {
-    fn run(self: Arc<Self>) {
-        let mut state = self.state.locked();
-        let observer = state.watching.as_mut().map(|watching| {
-            watching.pending = false;
-            Arc::clone(&watching.observer)
-        });
-        drop(state);
-        if let Some(observer) = observer {
-            observer.changed(&self);
-        }
-    }
+/// Sets a value and says whether it is another one than before.
+fn replaced<T: PartialEq>(place: &mut Option<T>, value: Option<T>) -> bool {
+    let changed = *place != value;
+    *place = value;
+    changed
 }
 
 impl Object for Progress {
@@ -467,87 +429,38 @@ impl Object for Progress {
     }
 
     fn description(&self) -> String {
+        let fraction = self.fraction();
         let state = self.state.locked();
         format!(
-            "<progress: {} of {}, {:.0} %{}{}, {} children>",
-            state.completed,
-            state.total,
-            state.fraction() * 100.0,
-            if state.cancelled { ", cancelled" } else { "" },
+            "<progress: {} of {}, fraction {fraction:.3}{}{}{}>",
+            state.counts.completed,
+            state.counts.total,
+            if state.counts.is_finished() {
+                ", finished"
+            } else {
+                ""
+            },
             if state.paused { ", paused" } else { "" },
-            state.children.len(),
+            if state.cancelled { ", cancelled" } else { "" },
         )
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_become_fractions() {
-        for (completed, total, fraction, indeterminate, finished) in [
-            (0, 0, 0.0, true, false),
-            (0, 10, 0.0, false, false),
-            (5, 10, 0.5, false, false),
-            (10, 10, 1.0, false, true),
-            (12, 10, 1.0, false, true),
-            (3, 0, 1.0, false, true),
-            (3, -1, 0.0, true, false),
-            (-1, 10, 0.0, true, false),
-        ] {
-            let progress = Progress::discrete(total);
-            progress.set_completed_unit_count(completed);
-            let seen = (
-                progress.fraction_completed(),
-                progress.is_indeterminate(),
-                progress.is_finished(),
-            );
-            assert_eq!(
-                seen,
-                (fraction, indeterminate, finished),
-                "{completed}/{total}"
-            );
+impl Drop for Progress {
+    fn drop(&mut self) {
+        let state = self
+            .state
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let handlers = std::mem::take(&mut state.handlers);
+        let observer = state.observer.take();
+        let has_any = observer.is_some() || handlers.iter().any(Option::is_some);
+        // Releasing their contexts runs the caller's code.
+        if has_any && log::is_deferred_on_this_thread() {
+            Queue::library("progress").post_internal(move || drop((handlers, observer)));
         }
     }
-
-    #[test]
-    fn children_count_for_their_units() {
-        let root = Progress::discrete(10);
-        let (a, b) = (Progress::discrete(100), Progress::discrete(4));
-        root.add_child(&a, 6).unwrap();
-        root.add_child(&b, 3).unwrap();
-        a.set_completed_unit_count(50);
-        assert!((root.fraction_completed() - 0.3).abs() < 1e-9);
-        b.set_completed_unit_count(4);
-        assert_eq!(root.completed_unit_count(), 3);
-        assert!((root.fraction_completed() - 0.6).abs() < 1e-9);
-        a.set_completed_unit_count(100);
-        root.set_completed_unit_count(10);
-        assert!(root.is_finished());
-        assert_eq!(root.add_child(&a, 1), Err(Refusal::HasParent));
-        assert_eq!(a.add_child(&root, 1), Err(Refusal::WouldContainItself));
-        assert_eq!(root.add_child(&root, 1), Err(Refusal::WouldContainItself));
-    }
-
-    #[test]
-    fn a_task_that_succeeds_is_at_its_end() {
-        let owner: Weak<Dead> = Weak::new();
-        let progress = Progress::for_task(owner, DOWNLOADING);
-        progress.update(0, -1);
-        assert!(progress.is_indeterminate());
-        progress.finish(true);
-        assert_eq!(
-            (progress.fraction_completed(), progress.is_finished()),
-            (1.0, true)
-        );
-    }
-
-    struct Dead;
-
-    impl ProgressOwner for Dead {
-        fn cancel_by_progress(self: Arc<Self>) {}
-        fn pause_by_progress(self: Arc<Self>) {}
-        fn resume_by_progress(self: Arc<Self>) {}
-    }
 }
+
+#[cfg(test)]
+mod tests;
