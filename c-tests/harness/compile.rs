@@ -99,31 +99,9 @@ pub fn program(
     let mut command = test_compiler(paths, build);
     command.arg(source).args(support).arg("-o").arg(&program);
     link_shared(&mut command, paths);
-    command.args(["-lm", "-ldl"]).args(package_flags(source)?);
+    command.args(["-lm", "-ldl"]);
     tool(&mut command)?;
     Ok(program)
-}
-
-/// Libraries that a program may use besides: where their headers begin, and what pkg-config calls
-/// them.
-const PACKAGES: [(&str, &str); 1] = [("#include <glib", "glib-2.0")];
-
-/// The flags for the libraries whose headers a program includes.
-pub fn package_flags(source: &Path) -> Result<Vec<String>, String> {
-    let text = fs::read_to_string(source).map_err(|error| error.to_string())?;
-    let mut flags = Vec::new();
-    for (include, package) in PACKAGES {
-        if text.contains(include) {
-            let printed = tool(Command::new("pkg-config").args(["--cflags", "--libs", package]))?;
-            // System headers, whose warnings are not ours.
-            flags.extend(
-                printed
-                    .split_whitespace()
-                    .map(|flag| flag.replacen("-I", "-isystem", 1)),
-            );
-        }
-    }
-    Ok(flags)
 }
 
 /// The C files of a directory, sorted.

@@ -1,6 +1,6 @@
-//! Programs that are not tests: one linked with the static library, the examples, the README's.
+//! Programs that are not tests: one linked with the static library, and the README's.
 
-use crate::compile::{self, cc, link_shared, package_flags};
+use crate::compile::{cc, link_shared};
 use crate::paths::Paths;
 use crate::process::tool;
 use libtest_mimic::{Failed, Trial};
@@ -35,22 +35,14 @@ pub fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
             static_library(&paths).map_err(Failed::from)
         })
     }];
-    let examples = compile::sources(&paths.root.join("examples-c")).unwrap_or_default();
-    trials.extend(examples.into_iter().map(|source| {
-        let paths = Arc::clone(paths);
-        let stem = compile::file_stem(&source);
-        Trial::test(format!("examples::{stem}"), move || {
-            example(&paths, &source, &format!("example-{stem}")).map_err(Failed::from)
-        })
-    }));
     for (number, (line, code)) in readme_programs(&paths.root).into_iter().enumerate() {
         let paths = Arc::clone(paths);
         let stem = format!("readme-{}", number + 1);
         trials.push(Trial::test(
-            format!("examples::readme_line_{line}"),
+            format!("linking::readme_line_{line}"),
             move || {
                 let source = write_source(&paths, &stem, &code)?;
-                example(&paths, &source, &stem).map_err(Failed::from)
+                shared_library(&paths, &source, &stem).map_err(Failed::from)
             },
         ));
     }
@@ -76,13 +68,13 @@ fn static_library(paths: &Paths) -> Result<(), String> {
 }
 
 /// Compiles and links a program the way a user does, with every warning an error.
-fn example(paths: &Paths, source: &Path, name: &str) -> Result<(), String> {
+fn shared_library(paths: &Paths, source: &Path, name: &str) -> Result<(), String> {
     let mut command = cc();
     command.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]);
     command.arg("-I").arg(paths.include()).arg(source);
     command.arg("-o").arg(paths.run.join(name));
     link_shared(&mut command, paths);
-    tool(command.args(package_flags(source)?)).map(drop)
+    tool(&mut command).map(drop)
 }
 
 fn write_source(paths: &Paths, name: &str, code: &str) -> Result<PathBuf, String> {

@@ -8,6 +8,7 @@ mod apache;
 mod cases;
 mod certificates;
 mod compile;
+mod examples;
 mod exports;
 mod fault_server;
 mod header;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
     let mut trials = header::trials(&paths);
     trials.extend(exports::trials(&paths));
     trials.extend(linking::trials(&paths));
+    trials.extend(examples::trials(&paths, &environment));
     trials.extend(cases::trials(&paths, environment));
     let conclusion = libtest_mimic::run(&arguments, trials);
 

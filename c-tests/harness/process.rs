@@ -50,7 +50,7 @@ pub fn kill_group(child: &mut Child) {
     child.wait().ok();
 }
 
-fn signal_group(child: &Child, signal: libc::c_int) {
+pub fn signal_group(child: &Child, signal: libc::c_int) {
     // SAFETY: a plain system call. Once the child is reaped, the group exists only if the child left
     // processes behind in it.
     unsafe { libc::kill(-(child.id() as libc::pid_t), signal) };
@@ -119,7 +119,8 @@ pub fn run_limited(command: &mut Command, limit: Duration, output: &Path) -> Res
     }
 }
 
-fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+/// How the child ended; nothing when it has not ended in time.
+pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {

@@ -10,7 +10,7 @@ const MIB: usize = 1024 * KIB;
 
 /// The content of every .bin file but 1g.bin and 2g.bin: what the fault server's `/body` sends, and
 /// `pattern_byte` of support/test.h computes.
-fn pattern(length: usize) -> Vec<u8> {
+pub fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index * 31 % 251) as u8).collect()
 }
 
