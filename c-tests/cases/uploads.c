@@ -400,8 +400,8 @@ TEST(a_stream_is_asked_for_again_when_the_connection_was_lost)
 struct producer {
     pthread_mutex_t mutex;
     size_t available, given, total;
-    unsigned opened, closed, released, not_now;
-    struct latch asked;
+    unsigned opened, closed, not_now;
+    struct latch asked, released;
 };
 
 static int64_t produce(void *context, uint8_t *buffer, size_t max_length)
@@ -438,7 +438,7 @@ static void close_producer(void *context)
 
 static void release_producer(void *context)
 {
-    __atomic_add_fetch(&((struct producer *)context)->released, 1, __ATOMIC_SEQ_CST);
+    latch_count_down(&((struct producer *)context)->released);
 }
 
 static nsurlsession_input_stream_t *stream_of(struct producer *producer)
@@ -457,8 +457,10 @@ static nsurlsession_input_stream_t *stream_of(struct producer *producer)
 /* While one producer has nothing, other tasks go on; when it has, its own does. */
 TEST(a_slow_producer_holds_nobody_up)
 {
-    struct producer producer = {
-        .mutex = PTHREAD_MUTEX_INITIALIZER, .total = 30000, .asked = LATCH(1)};
+    struct producer producer = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                .total = 30000,
+                                .asked = LATCH(1),
+                                .released = LATCH(1)};
     nsurlsession_t *session = session_for(NULL);
     nsurlsession_request_t *request = request_for("POST", fault_url("/sink"), NULL);
     nsurlsession_input_stream_t *stream = stream_of(&producer);
@@ -475,10 +477,12 @@ TEST(a_slow_producer_holds_nobody_up)
     }
     load_wait(slow);
     CHECK_EQ_STR(load_body(slow, 200), pattern_sink(30000));
-    CHECK_EQ_INT(producer.opened, 1);
     nsurlsession_release(stream);
     nsurlsession_release(slow->task);
     session_end(session);
+    latch_wait(&producer.released);
+    CHECK_EQ_INT(producer.opened, 1);
+    CHECK_EQ_INT(producer.closed, 1);
 }
 
 static void *write_pattern(void *context)
