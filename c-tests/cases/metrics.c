@@ -162,6 +162,49 @@ TEST(a_connection_that_is_refused)
     session_end(session);
 }
 
+/* The task ends in the middle of the load, for a reason that only who decodes finds. */
+static void check_ends_while_loading(nsurlsession_task_metrics_t *metrics)
+{
+    CHECK_EQ_INT(exchanges(metrics), 1);
+    nsurlsession_transaction_metrics_t *one = exchange(metrics, 0);
+    CHECK_EQ_INT(nsurlsession_transaction_metrics_resource_fetch_type(one),
+                 NSURLSESSION_TASK_METRICS_RESOURCE_FETCH_TYPE_NETWORK_LOAD);
+    CHECK(DATE(one, response_start) >= DATE(one, request_start));
+    CHECK(nsurlsession_transaction_metrics_count_of_response_body_bytes_received(one) > 0);
+    nsurlsession_response_t *response = nsurlsession_transaction_metrics_response(one);
+    CHECK_EQ_INT(nsurlsession_response_status_code(response), 200);
+    nsurlsession_release(response);
+    nsurlsession_release(one);
+    nsurlsession_release(metrics);
+}
+
+#define CORRUPT "/encoded?coding=gzip&noise=1&size=16m&corrupt=1"
+
+TEST(a_body_that_cannot_be_decoded)
+{
+    nsurlsession_t *session;
+    check_ends_while_loading(metrics_of(&session, fault_url(CORRUPT),
+                                        "create, response 200, metrics, complete -1015"));
+    session_end(session);
+}
+
+TEST(a_download_that_cannot_be_decoded)
+{
+    struct seen seen = {NULL};
+    struct recorder *recorder = recorder_new();
+    recorder->with = 1u << CALLBACK_METRICS;
+    recorder->user = &seen;
+    recorder_script(recorder, {CALLBACK_METRICS, 1, ACTION_NONE, false, keep_metrics});
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task = nsurlsession_download_task_with_url(session, fault_url(CORRUPT));
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    CHECK_LOG(recorder, "create, metrics, complete -3006");
+    check_ends_while_loading(seen.metrics);
+    nsurlsession_release(task);
+    session_end(session);
+}
+
 TEST(a_task_that_never_began)
 {
     struct seen seen = {NULL};

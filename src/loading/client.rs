@@ -55,19 +55,11 @@ pub trait LoadClient: Send + Sync {
     /// So many bytes of the request's body were taken to be sent.
     fn sent(&self, total: u64);
     /// The last call. With the body, as it came off the wire, when it was to be collected, and with
-    /// what is left of the load, to be let go where the program's code may run. That comes back
-    /// when the task had ended before.
-    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Spent) -> Finished;
+    /// what is left of the load, to be let go where the program's code may run.
+    #[must_use]
+    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Spent) -> bool;
     /// What delivers all that to the program, and where.
     fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>);
-}
-
-/// What came of telling a task that its load ended.
-pub enum Finished {
-    /// It was news; whether `operation` is to be posted.
-    Taken(bool),
-    /// The task had ended before.
-    Late(Spent),
 }
 
 /// What a load is to do.

@@ -12,7 +12,6 @@ use super::completion::{RedirectionCompletion, ResponseCompletion};
 use super::ending::Step;
 use super::task::{State, Task};
 use crate::foundation::data::Data;
-use crate::foundation::error::Failure;
 use crate::foundation::queue::Operation;
 use crate::foundation::sync::Lock;
 use crate::loading::coding::CodingError;
@@ -241,21 +240,14 @@ impl Task {
 
     /// The body cannot be decoded: that is the task's end, whatever else may still come.
     fn fail_decoding(&self, error: &CodingError) {
-        self.replace_outcome(http::coding_failure(error));
+        *self.reader.locked() = None;
         let mut state = self.state.locked();
         state.mailbox.events.clear();
-        state.mailbox.events.push_back(Event::Complete);
-    }
-
-    /// The task fails here, whatever comes of its load, which ends if it has not ended.
-    pub(super) fn replace_outcome(&self, failure: Failure) {
-        let mut state = self.state.locked();
-        let failure = failure.url(state.current.url_text());
-        let loading = state.machine.end();
-        state.outcome = Some(Err(failure));
-        drop(state);
-        if loading {
+        if state.fail_here(http::coding_failure(error)) {
+            drop(state);
             http::cancel(&self.control);
+        } else {
+            state.mailbox.events.push_back(Event::Complete);
         }
     }
 }

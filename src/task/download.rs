@@ -16,6 +16,7 @@ use crate::foundation::error_code;
 use crate::foundation::pool::{Pool, Work};
 use crate::foundation::sync::Lock;
 use crate::loading::coding::CodingError;
+use crate::loading::http;
 use crate::loading::record::Unreadable;
 use crate::loading::request::RequestValue;
 use crate::loading::response::Response;
@@ -479,9 +480,6 @@ impl Task {
                 .flatten()
         });
         let own_failure = failure.is_some();
-        if let Some(failure) = failure {
-            self.replace_outcome(failure);
-        }
         let producing = download.state.locked().producing.is_some();
         let ends_well = download.state.locked().finished.is_some();
         let wanted = !ends_well && !own_failure && (producing || !self.is_cancelled());
@@ -494,7 +492,13 @@ impl Task {
         }
         self.report_download(download, true);
         download.settle(data);
-        self.push_complete();
+        // Last of all: when its load has ended too, the task completes.
+        let loading = failure.is_some_and(|failure| self.state.locked().fail_here(failure));
+        if loading {
+            http::cancel(&self.control);
+        } else {
+            self.push_complete();
+        }
     }
 
     /// The resume data that the task was made from, when the file is still as they say.

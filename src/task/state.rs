@@ -87,6 +87,10 @@ impl Machine {
         self.phase != Phase::Created
     }
 
+    pub fn is_loading(&self) -> bool {
+        self.phase == Phase::Loading
+    }
+
     /// Whether callbacks may be delivered now. A cancelled task is in a hurry to end.
     pub fn delivers(&self) -> bool {
         self.cancelled || self.suspensions == 0

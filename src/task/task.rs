@@ -18,8 +18,8 @@ use crate::foundation::stream::InputStream;
 use crate::foundation::sync::Lock;
 use crate::loading::body::BodyReader;
 use crate::loading::client::{
-    ANSWERED, BODY, DRAINED, Finished, LoadClient, LoadControl, LoadStart, NO_SLOT, PRIORITY,
-    REDIRECT, Redirecting, SUSPENSION,
+    ANSWERED, BODY, DRAINED, LoadClient, LoadControl, LoadStart, NO_SLOT, PRIORITY, REDIRECT,
+    Redirecting, SUSPENSION,
 };
 use crate::loading::coding::Decoder;
 use crate::loading::http;
@@ -58,8 +58,25 @@ pub(super) struct State {
     pub decoder: Option<Decoder>,
     /// How it ended: the body as it came, for those who want it whole.
     pub outcome: Option<Result<Vec<u8>, Failure>>,
+    /// Why the task fails here, while its load is on its way to its end.
+    own_failure: Option<Failure>,
     /// What is left of the transfer.
     pub spent: Option<http::Spent>,
+}
+
+impl State {
+    /// The task fails here, whatever comes of its load. True: that is under way, has to be
+    /// cancelled, and completes the task when it has ended. False: it has ended.
+    #[must_use]
+    pub fn fail_here(&mut self, failure: Failure) -> bool {
+        let failure = failure.url(self.current.url_text());
+        if self.machine.is_loading() {
+            self.own_failure = Some(failure);
+            return true;
+        }
+        self.outcome = Some(Err(failure));
+        false
+    }
 }
 
 #[repr(C)]
@@ -134,6 +151,7 @@ impl Task {
                 mailbox: Mailbox::new(),
                 decoder: None,
                 outcome: None,
+                own_failure: None,
                 spent: None,
             }),
             original: request,
@@ -666,25 +684,25 @@ impl LoadClient for Task {
         self.ask_for_body()
     }
 
-    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: http::Spent) -> Finished {
+    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: http::Spent) -> bool {
         let mut state = self.state.locked();
         if let Some(next) = self.successor.get() {
             drop(state);
             return next.finished(result, spent);
         }
-        if !state.machine.end() {
-            return Finished::Late(spent);
-        }
+        state.machine.end();
         state.spent = Some(spent);
-        state.outcome = Some(result);
-        if self.download.is_none() {
-            return Finished::Taken(state.push(Event::Complete));
+        let own_failure = state.own_failure.take();
+        let is_open = self.download.is_some() && own_failure.is_none();
+        state.outcome = Some(own_failure.map_or(result, Err));
+        if !is_open {
+            return state.push(Event::Complete);
         }
         drop(state);
         if let Some(task) = self.this.upgrade() {
             task.download_ended();
         }
-        Finished::Taken(false)
+        false
     }
 
     fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>) {

@@ -26,8 +26,8 @@ use crate::foundation::pool::{Pool, Work};
 use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::client::{
-    ANSWERED, BODY, CANCEL, Connections, FED, Finished, LoadControl, LoadStart, NO_SLOT, PRIORITY,
-    REDIRECT, SUSPENSION,
+    ANSWERED, BODY, CANCEL, Connections, FED, LoadControl, LoadStart, NO_SLOT, PRIORITY, REDIRECT,
+    SUSPENSION,
 };
 use crate::loading::priority;
 use crate::loading::request::{CachePolicy, RequestBody, RequestUrl};
@@ -587,13 +587,7 @@ impl Loader {
             .exchange
             .as_mut()
             .is_some_and(|exchange| exchange.transfer().announce);
-        let post = match client.finished(result, spent) {
-            Finished::Taken(post) => post,
-            Finished::Late(spent) => {
-                self.graveyard.push(Box::new(spent));
-                false
-            }
-        };
+        let post = client.finished(result, spent);
         if post || announced {
             self.ready.push(client.operation());
         } else {
