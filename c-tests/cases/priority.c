@@ -1,7 +1,9 @@
 /*
- * The priority of tasks: who starts first, and what servers are told.
+ * What a task prefers: who starts first, whether its body comes in pieces, what servers are told.
  */
 #include "load.h"
+
+#include <sched.h>
 
 static const char *priority_field(float priority, int incremental)
 {
@@ -106,5 +108,101 @@ TEST(a_weight_over_http_2)
     nsurlsession_task_set_priority(load->task, 0);
     load_wait(load);
     CHECK_EQ_STR(line_value(load_body(load, 200), "protocol"), "HTTP/2.0");
+    session_end(session);
+}
+
+/* ---- Incremental delivery --------------------------------------------------------------------- */
+
+static nsurlsession_t *load_gathered(struct recorder *recorder, const char *url)
+{
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task = nsurlsession_data_task_with_url(session, url);
+    nsurlsession_task_set_prefers_incremental_delivery(task, false);
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    nsurlsession_release(task);
+    return session;
+}
+
+#define DRIP "/drip?size=100&chunk=10&every=10"
+
+TEST(a_body_that_drips_comes_in_one_piece)
+{
+    struct recorder *recorder = recorder_new();
+    nsurlsession_t *session = load_gathered(recorder, fault_url(DRIP));
+    CHECK_LOG(recorder, "create, response 200, data 100, complete nil");
+    CHECK(recorder->pattern_holds);
+    session_end(session);
+}
+
+TEST(a_decoded_body_comes_in_one_piece)
+{
+    struct recorder *recorder = recorder_new();
+    nsurlsession_t *session =
+        load_gathered(recorder, fault_url("/encoded?coding=gzip&size=300000"));
+    CHECK_LOG(recorder, "create, response 200, data 300000, complete nil");
+    CHECK(recorder->pattern_holds);
+    session_end(session);
+}
+
+TEST(a_long_body_comes_in_large_pieces)
+{
+    struct recorder *recorder = recorder_new();
+    nsurlsession_t *session = load_gathered(recorder, http_url("/16m.bin"));
+    CHECK_EQ_INT(recorder->received, 16 << 20);
+    CHECK(recorder->pattern_holds);
+    unsigned pieces = recorder_count(recorder, CALLBACK_DATA);
+    CHECK(pieces > 1 && pieces <= 17);
+    for (unsigned piece = 1; piece < pieces; piece++)
+        CHECK(recorder_event(recorder, CALLBACK_DATA, piece).value >= 1 << 20);
+    session_end(session);
+}
+
+TEST(what_came_before_a_failure_is_delivered)
+{
+    struct recorder *recorder = recorder_new();
+    nsurlsession_t *session = load_gathered(recorder, fault_url("/cut?after=10&size=20"));
+    CHECK_LOG(recorder, "create, response 200, data 10, complete -1005");
+    session_end(session);
+
+    recorder = recorder_new();
+    recorder->merge_data = true;
+    recorder->discard_body = true;
+    session = load_gathered(recorder,
+                            fault_url("/encoded?coding=gzip&noise=1&size=100000&corrupt=1&corrupt_at=50000"));
+    CHECK(recorder->received > 0);
+    CHECK_EQ_INT(recorder_event(recorder, CALLBACK_COMPLETE, 1).value,
+                 NSURLSESSION_ERROR_CANNOT_DECODE_RAW_DATA);
+    session_end(session);
+}
+
+TEST(cancelling_in_the_only_piece_cancels)
+{
+    struct recorder *recorder = recorder_new();
+    recorder_script(recorder, {CALLBACK_DATA, 1, ACTION_CANCEL, false, NULL});
+    nsurlsession_t *session = load_gathered(recorder, fault_url(DRIP));
+    CHECK_LOG(recorder, "create, response 200, data 100, complete -999");
+    session_end(session);
+}
+
+/* With what follows it. */
+TEST(what_was_gathered_comes_when_pieces_are_wanted_again)
+{
+    const char *name = unique_name();
+    struct recorder *recorder = recorder_new();
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task = nsurlsession_data_task_with_url(
+        session, fault_url(test_format("/holdbody?name=%s&size=100", name)));
+    nsurlsession_task_set_prefers_incremental_delivery(task, false);
+    nsurlsession_task_resume(task);
+    while (nsurlsession_task_count_of_bytes_received(task) == 0)
+        sched_yield();
+    CHECK_EQ_INT(recorder_count(recorder, CALLBACK_DATA), 0);
+    nsurlsession_task_set_prefers_incremental_delivery(task, true);
+    control(test_format("/release?name=%s", name));
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    CHECK_LOG(recorder, "create, response 200, data 100, complete nil");
+    CHECK(recorder->pattern_holds);
+    nsurlsession_release(task);
     session_end(session);
 }

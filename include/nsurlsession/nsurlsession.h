@@ -435,9 +435,13 @@ bool nsurlsession_task_prefers_incremental_delivery(
     const nsurlsession_task_t *NSURLSESSION_NULLABLE task);
 
 /**
- * -[NSURLSessionTask setPrefersIncrementalDelivery:]. Servers are told by the Priority field of
- * RFC 9218: they then share their bandwidth between such responses instead of sending one after
- * the other. Counts when the task is resumed after it.
+ * -[NSURLSessionTask setPrefersIncrementalDelivery:]. True: the delegate gets what has come as
+ * soon as it can take it. False: a body of less than 1 MiB comes in one piece when all of it is
+ * there, a longer one in pieces of about that size.
+ *
+ * Servers are told too, by the Priority field of RFC 9218, when this was set to true before the
+ * task was resumed: they then share their bandwidth between such responses instead of sending one
+ * after the other.
  */
 void nsurlsession_task_set_prefers_incremental_delivery(
     nsurlsession_task_t *NSURLSESSION_NULLABLE task, bool prefers);

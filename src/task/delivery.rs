@@ -22,6 +22,8 @@ use crate::session::delegate::Method;
 
 /// Events of one task that are delivered before others have their turn.
 const EVENTS_A_TURN: usize = 4;
+/// The body of a task that does not prefer incremental delivery comes in pieces of this size.
+const GATHERED: usize = 1024 * 1024;
 
 pub enum Event {
     Redirect(Arc<Response>, Arc<RequestValue>),
@@ -51,6 +53,16 @@ impl Event {
     fn is_last(&self) -> bool {
         matches!(self, Event::Complete | Event::Ending(_))
     }
+}
+
+/// What becomes of a piece of the body.
+enum Gathered {
+    /// It is delivered as it is.
+    Alone(Vec<u8>),
+    /// It waits for more. With its buffer, which is free again.
+    Waits(Vec<u8>),
+    /// All that was gathered is delivered. With the last piece's buffer.
+    Enough(Vec<u8>, Vec<u8>),
 }
 
 pub struct Mailbox {
@@ -154,7 +166,7 @@ impl Operation for Task {
                 Some(Event::BecomeDownload) => self.deliver_conversion(),
                 Some(Event::Written) => self.deliver_written(),
                 Some(Event::ResumedAt(offset)) => self.deliver_resumed(offset),
-                Some(Event::Complete) => self.prepare_ending(),
+                Some(Event::Complete) => self.deliver_end(),
                 Some(Event::Ending(Step::Metrics(metrics))) => self.deliver_metrics(&metrics),
                 Some(Event::Informational(response)) => self.deliver_informational(&response),
                 Some(Event::Ending(Step::Downloaded(file))) => self.deliver_downloaded(&file),
@@ -221,13 +233,17 @@ impl Task {
         let length = i64::try_from(piece.len()).unwrap_or(i64::MAX);
         self.received.fetch_add(length, Ordering::Relaxed);
         self.note_progress();
-        let data = Data::new(piece);
-        if let Some(delegate) = self.delegate_for(Method::DidReceiveData) {
-            delegate.did_receive_data(&self.session, self, &data);
-        }
+        let buffer = match self.gather(piece) {
+            Gathered::Alone(piece) => self.hand_over(piece),
+            Gathered::Waits(buffer) => Some(buffer),
+            Gathered::Enough(all, buffer) => {
+                self.hand_over(all);
+                Some(buffer)
+            }
+        };
         let mut guard = self.reader.locked();
         let Some(reader) = guard.as_mut() else { return };
-        let drained = reader.delivered(data.into_buffer());
+        let drained = reader.delivered(buffer);
         let more = reader.has_more();
         drop(guard);
         if drained {
@@ -236,6 +252,42 @@ impl Task {
         if more {
             self.state.locked().mailbox.events.push_front(Event::Data);
         }
+    }
+
+    /// Adds a piece of the body to those that wait, when the task prefers few large pieces.
+    fn gather(&self, piece: Vec<u8>) -> Gathered {
+        let incremental = self.prefers_incremental_delivery();
+        let mut state = self.state.locked();
+        if incremental && state.gathered.is_empty() {
+            return Gathered::Alone(piece);
+        }
+        state.gathered.extend_from_slice(&piece);
+        if incremental || state.gathered.len() >= GATHERED {
+            return Gathered::Enough(std::mem::take(&mut state.gathered), piece);
+        }
+        Gathered::Waits(piece)
+    }
+
+    /// Gives body bytes to the delegate. Returns their buffer when it kept none of them.
+    fn hand_over(self: &Arc<Self>, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let data = Data::new(bytes);
+        if let Some(delegate) = self.delegate_for(Method::DidReceiveData) {
+            delegate.did_receive_data(&self.session, self, &data);
+        }
+        data.into_buffer()
+    }
+
+    /// The load is over: what was gathered comes first, and may still suspend or cancel the task.
+    fn deliver_end(self: &Arc<Self>) {
+        let mut state = self.state.locked();
+        let gathered = std::mem::take(&mut state.gathered);
+        if gathered.is_empty() || state.machine.is_cancelled() {
+            drop(state);
+            return self.prepare_ending();
+        }
+        state.push_first(Event::Complete);
+        drop(state);
+        self.hand_over(gathered);
     }
 
     /// The body cannot be decoded: that is the task's end, whatever else may still come.

@@ -56,6 +56,8 @@ pub(super) struct State {
     pub mailbox: Mailbox,
     /// Decodes a body that was collected.
     pub decoder: Option<Decoder>,
+    /// Body bytes that are delivered with those that follow.
+    pub gathered: Vec<u8>,
     /// How it ended: the body as it came, for those who want it whole.
     pub outcome: Option<Result<Vec<u8>, Failure>>,
     /// Why the task fails here, while its load is on its way to its end.
@@ -150,6 +152,7 @@ impl Task {
                 handler,
                 mailbox: Mailbox::new(),
                 decoder: None,
+                gathered: Vec::new(),
                 outcome: None,
                 own_failure: None,
                 spent: None,
