@@ -6,6 +6,8 @@ mod delivery;
 mod download;
 mod ending;
 mod kind;
+mod loading;
+mod progress;
 mod state;
 #[allow(clippy::module_inception)]
 mod task;

@@ -1,8 +1,7 @@
-//! NSURLSessionTask: what the program sees of it, and what a loader tells it.
+//! NSURLSessionTask: the object, and what the program asks of it.
 
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::{Duration, Instant};
 
 use super::delivery::{Event, Mailbox};
 use super::download::{Download, Origin};
@@ -10,17 +9,12 @@ use super::kind::{TaskHandler, TaskKind};
 use super::state::{Effect, Machine, TaskState};
 use super::upload::{Upload, UploadStart};
 use crate::foundation::error::{Error, Failure};
-use crate::foundation::error_code;
 use crate::foundation::object::{Class, Header, Object, begins_with_header};
-use crate::foundation::progress::{self, Progress, ProgressOwner};
-use crate::foundation::queue::{Operation, Queue};
-use crate::foundation::stream::InputStream;
+use crate::foundation::progress::Progress;
+use crate::foundation::queue::Operation;
 use crate::foundation::sync::Lock;
 use crate::loading::body::BodyReader;
-use crate::loading::client::{
-    ANSWERED, BODY, DRAINED, LoadClient, LoadControl, LoadStart, NO_SLOT, PRIORITY, REDIRECT,
-    Redirecting, SUSPENSION,
-};
+use crate::loading::client::{LoadControl, PRIORITY, SUSPENSION};
 use crate::loading::coding::Decoder;
 use crate::loading::http;
 use crate::loading::metrics;
@@ -61,7 +55,7 @@ pub(super) struct State {
     /// How it ended: the body as it came, for those who want it whole.
     pub outcome: Option<Result<Vec<u8>, Failure>>,
     /// Why the task fails here, while its load is on its way to its end.
-    own_failure: Option<Failure>,
+    pub own_failure: Option<Failure>,
     /// What is left of the transfer.
     pub spent: Option<http::Spent>,
 }
@@ -88,7 +82,7 @@ pub struct Task {
     kind: TaskKind,
     /// When it was made.
     pub(super) created: f64,
-    this: Weak<Task>,
+    pub(super) this: Weak<Task>,
     pub(super) session: Arc<Session>,
     original: Arc<RequestValue>,
     /// Has a completion handler, and so no data callbacks.
@@ -107,12 +101,12 @@ pub struct Task {
     pub(super) successor: OnceLock<Arc<Task>>,
     /// Set by hand, or `UNSET`.
     incremental: AtomicU8,
-    progress: OnceLock<Arc<Progress>>,
-    sent: AtomicI64,
+    pub(super) progress: OnceLock<Arc<Progress>>,
+    pub(super) sent: AtomicI64,
     /// What the delegate was told was sent.
     pub(super) told_sent: AtomicI64,
     pub(super) received: AtomicI64,
-    expected_to_receive: AtomicI64,
+    pub(super) expected_to_receive: AtomicI64,
 }
 
 begins_with_header!(Task);
@@ -254,67 +248,6 @@ impl Task {
         }
     }
 
-    /// The task's progress, made when somebody asks for it first.
-    pub fn progress(&self) -> &Arc<Progress> {
-        let progress = self.progress.get_or_init(|| {
-            let operation = match self.kind {
-                TaskKind::Data => progress::RECEIVING,
-                TaskKind::Upload => progress::UPLOADING,
-                TaskKind::Download => progress::DOWNLOADING,
-            };
-            let owner: Weak<dyn ProgressOwner> = Weak::<Task>::clone(&self.this);
-            let progress = Progress::for_task(owner, operation);
-            let (completed, total) = self.progress_counts();
-            progress.update(completed, total, Instant::now());
-            progress
-        });
-        // Afterwards: a task that completed meanwhile did not find it.
-        match self.task_state() {
-            TaskState::Completed => progress.finish(self.error().is_none()),
-            TaskState::Canceling => progress.mirror_cancelled(),
-            TaskState::Running | TaskState::Suspended => {}
-        }
-        progress
-    }
-
-    pub(super) fn progress_if_any(&self) -> Option<&Arc<Progress>> {
-        self.progress.get()
-    }
-
-    /// Tells the progress, if there is one, whether the task is suspended.
-    fn note_suspension(&self) {
-        if let Some(progress) = self.progress.get() {
-            progress.mirror_paused(|| self.task_state() == TaskState::Suspended);
-        }
-    }
-
-    /// Tells the progress, if there is one, how far the task has come.
-    pub(super) fn note_progress(&self) {
-        if let Some(progress) = self.progress.get() {
-            let (completed, total) = self.progress_counts();
-            progress.update(completed, total, Instant::now());
-        }
-    }
-
-    /// What was sent and received, and how much there is to be sent and received.
-    fn progress_counts(&self) -> (i64, i64) {
-        let (received, expected) = match &self.download {
-            Some(download) => download.counts(),
-            None => (
-                self.count_of_bytes_received(),
-                self.count_of_bytes_expected_to_receive(),
-            ),
-        };
-        let to_send = self.count_of_bytes_expected_to_send();
-        let known = to_send >= 0 && expected >= 0;
-        let total = if known {
-            to_send.saturating_add(expected)
-        } else {
-            -1
-        };
-        (self.count_of_bytes_sent().saturating_add(received), total)
-    }
-
     /// Whether pieces of the body are of use as they come. They are to a delegate.
     pub fn prefers_incremental_delivery(&self) -> bool {
         match self.incremental.load(Ordering::Relaxed) {
@@ -437,61 +370,6 @@ impl Task {
         }
     }
 
-    fn start(self: &Arc<Self>) {
-        if self.refused {
-            let reason = "The session was invalidated before this task was made.";
-            return self.fail(Failure::new(error_code::CANCELLED).detail(reason));
-        }
-        if !self.start_download() && !self.start_upload() {
-            self.launch(Arc::clone(&self.original));
-        }
-    }
-
-    /// Begins to load.
-    pub(super) fn launch(self: &Arc<Self>, request: Arc<RequestValue>) {
-        self.state.locked().current = Arc::clone(&request);
-        let configuration = self.session.configuration();
-        let resource_timeout = duration(configuration.timeout_for_resource);
-        self.session.note_loading();
-        let start = Box::new(LoadStart {
-            connections: Arc::clone(self.session.connections()),
-            request,
-            additional_headers: Arc::clone(self.session.additional_headers()),
-            idle_timeout: duration(
-                self.original
-                    .timeout
-                    .unwrap_or(configuration.timeout_for_request),
-            ),
-            resource_deadline: Instant::now().checked_add(resource_timeout),
-            collect: self.collects(),
-            wants_metrics: self.asks_for(Method::DidFinishCollectingMetrics),
-            wants_informational: self.asks_for(Method::DidReceiveInformationalResponse)
-                || self.may_be_resumed(),
-            client: Arc::clone(self) as Arc<dyn LoadClient>,
-            control: Arc::clone(&self.control),
-        });
-        if !http::start(start) {
-            self.fail(
-                Failure::new(error_code::UNKNOWN).detail("The event thread could not be started."),
-            );
-        }
-    }
-
-    /// Ends a load that never came to the loop.
-    pub(super) fn fail(self: &Arc<Self>, failure: Failure) {
-        let mut state = self.state.locked();
-        if !state.machine.end() {
-            return;
-        }
-        if let Some(download) = &self.download {
-            download.settle(None);
-        }
-        state.outcome = Some(Err(failure.url(self.original.url_text())));
-        let post = state.push(Event::Complete);
-        drop(state);
-        self.post_if(post);
-    }
-
     /// The delegate that is to get a message: the task's own if it implements it, else the
     /// session's. For the delegate queue: elsewhere it might come to be the last reference.
     pub(super) fn delegate_for(&self, method: Method) -> Option<Arc<dyn Delegate>> {
@@ -551,183 +429,12 @@ impl Task {
         }
     }
 
-    /// An answer came: what waited for it may go on.
-    pub(super) fn unblock(self: &Arc<Self>) {
-        let mut state = self.state.locked();
-        state.mailbox.unblock();
-        let post = state.schedule();
-        drop(state);
-        self.control.set_asking(false);
-        self.post_if(post);
-        if self.control.slot.load(Ordering::Acquire) != NO_SLOT {
-            http::signal(&self.control, ANSWERED);
-        }
-    }
-
-    pub(super) fn answer_redirect(self: &Arc<Self>, request: Option<Arc<RequestValue>>) {
-        self.control.answer_redirect(request);
-        http::signal(&self.control, REDIRECT);
-        self.unblock();
-    }
-
-    pub(super) fn answer_body_stream(self: &Arc<Self>, stream: Option<Arc<InputStream>>) {
-        self.control.answer_body(stream);
-        http::signal(&self.control, BODY);
-        self.unblock();
-    }
-
-    /// The transfer, which was held back, may go on.
-    pub(super) fn drained(&self) {
-        http::signal(&self.control, DRAINED);
-    }
-
-    fn post_if(self: &Arc<Self>, post: bool) {
+    pub(super) fn post_if(self: &Arc<Self>, post: bool) {
         if post {
             self.session
                 .queue()
                 .post(Arc::clone(self) as Arc<dyn Operation>);
         }
-    }
-}
-
-/// A timeout as a duration; what is too long to count is long enough.
-fn duration(seconds: f64) -> Duration {
-    const LONGEST: f64 = 100.0 * 365.0 * 24.0 * 3600.0;
-    Duration::from_secs_f64(seconds.clamp(0.0, LONGEST))
-}
-
-impl LoadClient for Task {
-    fn redirected(
-        &self,
-        response: &Arc<Response>,
-        proposed: &Arc<RequestValue>,
-    ) -> (Redirecting, bool) {
-        if !self.asks_for(Method::WillPerformRedirection) {
-            return (Redirecting::Follow, false);
-        }
-        let event = Event::Redirect(Arc::clone(response), Arc::clone(proposed));
-        (Redirecting::Ask, self.state.locked().push(event))
-    }
-
-    fn following(&self, request: &Arc<RequestValue>) -> Arc<RequestValue> {
-        self.sent.store(0, Ordering::Relaxed);
-        self.told_sent.store(0, Ordering::Relaxed);
-        std::mem::replace(&mut self.state.locked().current, Arc::clone(request))
-    }
-
-    fn next_request(&self, response: &Arc<Response>) -> Result<Option<Arc<RequestValue>>, Failure> {
-        if let Some(upload) = &self.upload {
-            return self.find_place_in_upload(upload, response);
-        }
-        Ok(self.judge_download(response))
-    }
-
-    fn informational(&self, response: Arc<Response>) -> bool {
-        self.note_resumption(&response);
-        if !self.asks_for(Method::DidReceiveInformationalResponse) {
-            return false;
-        }
-        self.state.locked().push(Event::Informational(response))
-    }
-
-    fn received_response(&self, response: Arc<Response>, decoder: Option<Decoder>) -> bool {
-        self.expected_to_receive
-            .store(response.expected_length(), Ordering::Relaxed);
-        self.note_progress();
-        if self.collects() {
-            let mut state = self.state.locked();
-            state.decoder = decoder;
-            state.response = Some(response);
-            return false;
-        }
-        *self.reader.locked() = Some(BodyReader::new(Arc::clone(&self.control.pipe), decoder));
-        let asks = self.download.is_none() && self.asks_for(Method::DidReceiveResponse);
-        let mut state = self.state.locked();
-        state.response = Some(Arc::clone(&response));
-        self.control.set_asking(asks);
-        asks && state.push(Event::Response(response))
-    }
-
-    fn received_data(&self) -> bool {
-        let mut state = self.state.locked();
-        let task = match self.successor.get() {
-            None if self.download.is_none() => return state.push(Event::Data),
-            None => self,
-            Some(next) => next,
-        };
-        drop(state);
-        if let Some(task) = task.this.upgrade() {
-            task.download_received_data();
-        }
-        false
-    }
-
-    fn collected(&self, total: u64) {
-        self.received
-            .store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
-        self.note_progress();
-    }
-
-    fn sent(&self, total: u64) {
-        let total = i64::try_from(total).unwrap_or(i64::MAX);
-        if total < self.sent.swap(total, Ordering::Relaxed) {
-            // It is being sent again.
-            self.told_sent.store(0, Ordering::Relaxed);
-        }
-        self.note_progress();
-        if self.asks_for(Method::DidSendBodyData)
-            && let Some(task) = self.this.upgrade()
-        {
-            let post = task.state.locked().push_merged(Event::Sent);
-            task.post_if(post);
-        }
-    }
-
-    fn needs_body(&self) -> Option<bool> {
-        self.ask_for_body()
-    }
-
-    fn finished(&self, result: Result<Vec<u8>, Failure>, spent: http::Spent) -> bool {
-        let mut state = self.state.locked();
-        if let Some(next) = self.successor.get() {
-            drop(state);
-            return next.finished(result, spent);
-        }
-        state.machine.end();
-        state.spent = Some(spent);
-        let own_failure = state.own_failure.take();
-        let is_open = self.download.is_some() && own_failure.is_none();
-        state.outcome = Some(own_failure.map_or(result, Err));
-        if !is_open {
-            return state.push(Event::Complete);
-        }
-        drop(state);
-        if let Some(task) = self.this.upgrade() {
-            task.download_ended();
-        }
-        false
-    }
-
-    fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>) {
-        let queue = Arc::clone(self.session.queue());
-        match self.successor.get() {
-            Some(next) => (queue, Arc::clone(next) as Arc<dyn Operation>),
-            None => (queue, self),
-        }
-    }
-}
-
-impl ProgressOwner for Task {
-    fn cancel_by_progress(self: Arc<Self>) {
-        self.cancel();
-    }
-
-    fn pause_by_progress(self: Arc<Self>) {
-        self.suspend();
-    }
-
-    fn resume_by_progress(self: Arc<Self>) {
-        self.resume();
     }
 }
 
