@@ -1,9 +1,8 @@
 /*
  * Download tasks: the file, its life, what the delegate hears, and what goes wrong with files.
  */
-#include "load.h"
+#include "resume.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -13,18 +12,6 @@
 #define WITH_ALL                                                                                   \
     (1u << CALLBACK_WRITTEN | 1u << CALLBACK_RESUMED | 1u << CALLBACK_DOWNLOADED |                 \
      1u << CALLBACK_BECAME_DOWNLOAD)
-
-/* How many files of downloads are in the temporary directory. */
-static unsigned files_left(void)
-{
-    unsigned count = 0;
-    DIR *directory = opendir(env_text("TMPDIR"));
-    CHECK(directory != NULL);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        count += strncmp(entry->d_name, "nsurlsession-", 13) == 0;
-    closedir(directory);
-    return count;
-}
 
 static struct recorder *download_recorder(void)
 {
@@ -68,7 +55,7 @@ TEST_EACH(a_body_becomes_a_file, struct row, rows)
     CHECK_LOG(recorder, test_format("%s, invalid nil, release", row->log));
     CHECK_EQ_INT(recorder->received, row->size);
     CHECK(recorder->pattern_holds);
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
 }
 
 TEST(an_error_status_has_a_file_too)
@@ -89,7 +76,7 @@ TEST(a_file_that_is_moved_stays)
     CHECK_EQ_INT(stat(recorder->keep_as, &status), 0);
     CHECK_EQ_INT(status.st_size, 5000);
     CHECK_EQ_INT(status.st_mode & 0777, 0600);
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
 }
 
 /* ---- The completion handler ---------------------------------------------------------------- */
@@ -116,12 +103,7 @@ static void handle_download(void *context, const char *location, nsurlsession_re
         handled->existed = stat(handled->path, &status) == 0;
         handled->size = status.st_size;
     }
-    if (error) {
-        nsurlsession_dictionary_t *info = nsurlsession_error_user_info(error);
-        handled->resume_data =
-            nsurlsession_dictionary_object_for_key(info, NSURLSESSION_DOWNLOAD_TASK_RESUME_DATA);
-        nsurlsession_release(info);
-    }
+    handled->resume_data = resume_data_in(error);
     latch_count_down(&handled->done);
 }
 
@@ -167,7 +149,7 @@ TEST(a_cancelled_handler_is_called)
     CHECK(handled->resume_data == NULL);
     nsurlsession_release(task);
     session_end(session);
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
 }
 
 TEST(a_request_with_a_method_and_a_body)
@@ -239,7 +221,7 @@ TEST_EACH(a_data_task_becomes_a_download, struct conversion, conversions)
     CHECK_LOG(recorder, row->log);
     CHECK(recorder->pattern_holds);
     CHECK_EQ_INT(recorder->received, row->size);
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
 }
 
 static void cancel_download_task(struct recorder *recorder, const struct call *call)
@@ -262,7 +244,7 @@ TEST(the_new_task_can_be_cancelled)
     session_end(session);
     recorder_wait(recorder, CALLBACK_RELEASE, 1);
     CHECK_LOG(recorder, "create, response 200, became download, complete -999, invalid nil, release");
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
 }
 
 /* ---- Files that cannot be written ------------------------------------------------------------ */
@@ -296,7 +278,7 @@ TEST(a_full_disk)
     struct rlimit limit = {1 << 20, RLIM_INFINITY};
     CHECK_EQ_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
     fails_with(NSURLSESSION_ERROR_CANNOT_WRITE_TO_FILE);
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
 }
 
 TEST(a_directory_that_is_gone)
@@ -331,12 +313,12 @@ TEST(the_next_download_removes_what_a_dead_process_left)
     }
     char byte;
     CHECK_EQ_INT(read(ready[0], &byte, 1), 1);
-    CHECK_EQ_INT(files_left(), 1);
+    CHECK_EQ_INT(files_left(NULL), 1);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    CHECK_EQ_INT(files_left(), 1);
+    CHECK_EQ_INT(files_left(NULL), 1);
     download(download_recorder(), fault_url("/body?size=10"));
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
 }
 
 /* ---- Slow delegates and suspension ----------------------------------------------------------- */

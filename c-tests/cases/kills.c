@@ -2,10 +2,9 @@
  * Downloads whose process, or whose server, is killed at random moments: each is gone on with from
  * the resume data that was saved as it went, and ends with the very bytes of the original.
  */
-#include "load.h"
+#include "resume.h"
 #include "server.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -20,17 +19,6 @@ static const char *saved_file(void)
 static const char *final_file(void)
 {
     return test_format("%s/final", env_text("TMPDIR"));
-}
-
-static unsigned files_left(void)
-{
-    unsigned count = 0;
-    DIR *directory = opendir(env_text("TMPDIR"));
-    CHECK(directory != NULL);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        count += strncmp(entry->d_name, "nsurlsession-", 13) == 0;
-    closedir(directory);
-    return count;
 }
 
 /* As a program would: the old bytes or the new ones, never some of both. */
@@ -71,12 +59,7 @@ static void handle(void *context, const char *location, nsurlsession_response_t 
     run->error = error ? nsurlsession_error_code(error) : 0;
     if (location)
         CHECK_EQ_INT(rename(text_of(nsurlsession_url_path(location)), final_file()), 0);
-    if (error) {
-        nsurlsession_dictionary_t *info = nsurlsession_error_user_info(error);
-        run->resume_data =
-            nsurlsession_dictionary_object_for_key(info, NSURLSESSION_DOWNLOAD_TASK_RESUME_DATA);
-        nsurlsession_release(info);
-    }
+    run->resume_data = resume_data_in(error);
     latch_count_down(&run->done);
 }
 
@@ -160,7 +143,7 @@ TEST_HEAVY(a_process_that_is_killed, "it starts hundreds of processes")
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     check_final(1 << 20);
     /* What a process that was killed before it saved anything left, the next one has removed. */
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
     fprintf(stderr, "%u kills, %u downloads\n", kills, downloads + 1);
 }
 
@@ -195,7 +178,7 @@ static void go_on_until_complete(enum server_kind kind, const char *path, size_t
     check_final(size);
     server_kill(&server);
     session_end(session);
-    CHECK_EQ_INT(files_left(), 0);
+    CHECK_EQ_INT(files_left(NULL), 0);
 }
 
 TEST_HEAVY(a_server_that_is_killed, "it starts a server dozens of times")

@@ -1,7 +1,7 @@
 /*
  * Uploads that go on where an earlier one was, by the IETF's draft of resumable uploads.
  */
-#include "load.h"
+#include "resume.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,28 +16,6 @@ static const char *body_file(void)
     CHECK(file && fwrite(pattern_bytes(SIZE), 1, SIZE, file) == SIZE);
     fclose(file);
     return path;
-}
-
-static nsurlsession_data_t *resume_data_of(nsurlsession_task_t *task)
-{
-    nsurlsession_error_t *error = nsurlsession_task_error(task);
-    nsurlsession_dictionary_t *info = nsurlsession_error_user_info(error);
-    nsurlsession_data_t *data =
-        nsurlsession_dictionary_object_for_key(info, NSURLSESSION_UPLOAD_TASK_RESUME_DATA);
-    nsurlsession_release(info);
-    nsurlsession_release(error);
-    return data;
-}
-
-static nsurlsession_data_t *finish(struct recorder *recorder, nsurlsession_t *session,
-                                   nsurlsession_task_t *task)
-{
-    nsurlsession_task_resume(task);
-    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
-    nsurlsession_data_t *data = resume_data_of(task);
-    nsurlsession_release(task);
-    session_end(session);
-    return data;
 }
 
 /* An upload whose connection is reset in its middle; returns what it left. */

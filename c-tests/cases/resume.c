@@ -2,30 +2,13 @@
  * Downloads that go on where an earlier one was: every way in which a server can answer, and every
  * state in which the earlier one's file can be.
  */
-#include "load.h"
+#include "resume.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SIZE 100000
 #define CUT 40000
-
-/* The paths of the files of downloads in the temporary directory. */
-static unsigned files_left(const char **path)
-{
-    unsigned count = 0;
-    DIR *directory = opendir(env_text("TMPDIR"));
-    CHECK(directory != NULL);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        if (strncmp(entry->d_name, "nsurlsession-", 13) == 0) {
-            count++;
-            if (path)
-                *path = test_format("%s/%s", env_text("TMPDIR"), entry->d_name);
-        }
-    closedir(directory);
-    return count;
-}
 
 static struct recorder *download_recorder(void)
 {
@@ -33,30 +16,6 @@ static struct recorder *download_recorder(void)
     recorder->with =
         1u << CALLBACK_WRITTEN | 1u << CALLBACK_RESUMED | 1u << CALLBACK_DOWNLOADED;
     return recorder;
-}
-
-static nsurlsession_data_t *resume_data_of(nsurlsession_task_t *task)
-{
-    nsurlsession_error_t *error = nsurlsession_task_error(task);
-    nsurlsession_dictionary_t *info = nsurlsession_error_user_info(error);
-    nsurlsession_data_t *data =
-        nsurlsession_dictionary_object_for_key(info, NSURLSESSION_DOWNLOAD_TASK_RESUME_DATA);
-    nsurlsession_release(info);
-    nsurlsession_release(error);
-    return data;
-}
-
-/* Runs a task to its end; returns the resume data in its error, which the caller releases. */
-static nsurlsession_data_t *finish(struct recorder *recorder, nsurlsession_t *session,
-                                   nsurlsession_task_t *task)
-{
-    nsurlsession_task_resume(task);
-    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
-    nsurlsession_data_t *data = resume_data_of(task);
-    nsurlsession_release(task);
-    session_end(session);
-    recorder_wait(recorder, CALLBACK_RELEASE, 1);
-    return data;
 }
 
 /* Downloads a URL; for one that is cut, returns the resume data. */
