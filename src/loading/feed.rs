@@ -1,5 +1,6 @@
 //! The way of a request's body to the loop, from a file or a stream, which may block: a thread of the
-//! pool reads ahead, a bounded number of bytes.
+//! pool reads ahead, a bounded number of bytes. As long as a file lies in memory, the loop reads it
+//! itself.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
@@ -55,6 +56,8 @@ struct State {
     /// Grows when reading begins anew: what was read for an earlier beginning is thrown away.
     turn: u64,
     end: Option<Result<(), Failure>>,
+    /// A thread is to read ahead: the loop cannot read this without being blocked.
+    ahead: bool,
     /// A thread is reading, or about to: only one at a time.
     reading: bool,
     /// The stream was opened by this feed.
@@ -109,7 +112,6 @@ impl Feed {
                 origin,
                 owned,
                 state: Mutex::new(State {
-                    offset,
                     size: FIRST_PIECE,
                     end: (!owned).then(|| Err(taken())),
                     ..State::default()
@@ -118,7 +120,7 @@ impl Feed {
                 this: Weak::clone(this),
             }
         });
-        shared.read_on(&mut shared.state.locked());
+        shared.begin(&mut shared.state.locked(), offset);
         Feed {
             shared: Some(shared),
         }
@@ -130,8 +132,11 @@ impl Feed {
             return Taken::End;
         };
         let mut state = shared.state.locked();
-        let count = state.take(buffer);
-        if !state.dry && state.pieces.len() <= PIECES / 2 {
+        let mut count = state.take(buffer);
+        if count == 0 {
+            count = shared.read_cached(&mut state, buffer);
+        }
+        if state.ahead && !state.dry && state.pieces.len() <= PIECES / 2 {
             shared.read_on(&mut state);
         }
         if count > 0 {
@@ -159,10 +164,9 @@ impl Feed {
         }
         let mut state = shared.state.locked();
         state.forget();
-        state.offset = offset;
         state.turn += 1;
         state.end = None;
-        shared.read_on(&mut state);
+        shared.begin(&mut state, offset);
         true
     }
 }
@@ -250,6 +254,29 @@ impl Shared {
             Origin::File(_) => Pool::io(),
             Origin::Stream(_) => Pool::streams(),
         }
+    }
+
+    /// Begins to read at a place. What is short may block the loop at once, and is read ahead.
+    fn begin(&self, state: &mut State, offset: u64) {
+        state.offset = offset;
+        state.ahead = match &self.origin {
+            Origin::File(file) => !file.is_long_from(offset),
+            Origin::Stream(_) => true,
+        };
+        if state.ahead {
+            self.read_on(state);
+        }
+    }
+
+    /// Reads what does not block the loop. When nothing does not, a thread reads ahead from here on.
+    fn read_cached(&self, state: &mut State, buffer: &mut [u8]) -> usize {
+        let (false, false, Origin::File(file)) = (state.ahead, state.reading, &self.origin) else {
+            return 0;
+        };
+        let count = file.read_cached(buffer, state.offset).unwrap_or(0);
+        state.offset += count as u64;
+        state.ahead = count == 0;
+        count
     }
 
     /// Has a thread read, unless enough waits or nothing more comes.

@@ -1,14 +1,19 @@
 //! A file that is a request's body: as long as it is what it was when the request began.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use rustix::fs::{Advice, fadvise};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::foundation::error::{Failure, POSIX_DOMAIN};
 use crate::foundation::error_code;
+
+/// So much of a file's end is read where it may block. That is where it is seen at last whether the
+/// file was replaced.
+const LAST: usize = 512 * 1024;
 
 /// What tells that a file was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,7 @@ impl FileBody {
             return Err(Failure::new(error_code::CANNOT_OPEN_FILE).detail(detail));
         }
         // A hint: without it, reading is only slower.
-        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+        let _ = fadvise(&file, 0, None, Advice::Sequential);
         Ok(FileBody {
             file,
             // The program may change its directory before the file is looked at again.
@@ -111,6 +116,24 @@ impl FileBody {
             }
             None => Ok(count),
         }
+    }
+
+    /// Whether `read_cached` may find something from there on.
+    pub fn is_long_from(&self, offset: u64) -> bool {
+        self.length().saturating_sub(offset) > LAST as u64
+    }
+
+    /// Reads what lies in memory, if it does so. Does not block. The last part of a file, and what is
+    /// wrong with one, only `read_at` finds.
+    pub fn read_cached(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        let left = self.identity.length.checked_sub(offset)?;
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let wanted = left.saturating_sub(LAST).min(buffer.len());
+        let buffers = &mut [IoSliceMut::new(&mut buffer[..wanted])];
+        let count = preadv2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT).ok()?;
+        // File systems that know NOWAIT are local: that does not block either.
+        let now = Identity::of(&self.file.metadata().ok()?);
+        (count > 0 && now == self.identity).then_some(count)
     }
 
     /// What happened to the file since it was opened. That its name is gone changes nothing in it.

@@ -56,6 +56,39 @@ fn a_file_comes_whole_again_and_from_the_middle() {
     }
 }
 
+/// Where the file system can tell what is in memory, all but the last part comes without waiting.
+#[test]
+fn what_lies_in_memory_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("body");
+    let content = bytes(3 << 20);
+    fs::write(&path, &content).unwrap();
+    let file = Arc::new(FileBody::open(&path).unwrap());
+    let mut byte = [0];
+    let mut target = [std::io::IoSliceMut::new(&mut byte)];
+    let flags = rustix::io::ReadWriteFlags::NOWAIT;
+    let probed = rustix::io::preadv2(fs::File::open(&path).unwrap(), &mut target, 0, flags);
+    let (feed, notified) = feed(Origin::File(Arc::clone(&file)), 0);
+    let mut buffer = vec![0; 100_000];
+    let mut all = Vec::new();
+    while let Taken::Bytes(count) = feed.take(&mut buffer) {
+        all.extend_from_slice(&buffer[..count]);
+    }
+    let unwaited = all.len() as u64;
+    assert_eq!(
+        unwaited,
+        if probed.is_ok() {
+            (3 << 20) - PIECE as u64
+        } else {
+            0
+        }
+    );
+    assert!(!file.is_long_from(unwaited) || probed.is_err());
+    notified.recv().unwrap();
+    all.extend(drain(&feed, &notified).unwrap());
+    assert!(all == content);
+}
+
 #[test]
 fn a_file_can_be_begun_anew_at_any_moment() {
     let directory = tempfile::tempdir().unwrap();
