@@ -38,12 +38,16 @@ macro_rules! set_multi {
     };
 }
 
+mod files;
+
 pub fn run(row: &str, options: &Options) -> Result<(), String> {
     curl::init();
     match row {
         "get" => get(options),
         "download" => download(options),
         "upload" => upload(options),
+        "download-file" => files::download(options),
+        "upload-file" => files::upload(options),
         "idle" => idle(options),
         _ => Err(format!("bare has no {row}")),
     }

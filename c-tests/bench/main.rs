@@ -38,7 +38,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use options::Options;
-use servers::Servers;
+use servers::{LARGE_FILE, Servers};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -169,6 +169,19 @@ fn body_metrics(speed: Target, memory: Metric) -> Vec<Metric> {
     ]
 }
 
+/// The metrics of a row of files. Threads of the pool write and read these, besides the usual three.
+fn file_metrics() -> Vec<Metric> {
+    let memory = metric(
+        "over_idle_mib",
+        "peak MiB above idle",
+        Target::OursBelow(16.0),
+    );
+    let mut metrics = body_metrics(Target::RatioAtLeast(0.95), memory);
+    metrics.pop();
+    metrics.push(metric("threads", "threads", Target::None));
+    metrics
+}
+
 fn rows(servers: &Servers, quick: bool) -> Vec<Row> {
     let (http, https) = (&servers.http, &servers.https);
     let (sink, ca) = (&servers.sink_url, servers.ca.display());
@@ -216,6 +229,19 @@ fn rows(servers: &Servers, quick: bool) -> Vec<Row> {
             Target::RatioAtLeast(0.95),
             metric("over_mib", "peak MiB above the body", Target::None),
         ),
+    ));
+
+    // From and to files of the disk.
+    rows.push(row(
+        "download-file",
+        &format!("download-file --url {http}/2g --size {LARGE_FILE}"),
+        file_metrics(),
+    ));
+    let file = servers.large_file();
+    rows.push(row(
+        "upload-file",
+        &format!("upload-file --url {sink}/upload --file {}", file.display()),
+        file_metrics(),
     ));
 
     for tasks in [10, 100, 1_000, 10_000] {
@@ -394,7 +420,7 @@ fn bench(args: &[String]) -> Result<(), String> {
         rows.retain(|row| wanted.iter().any(|word| matches(&row.name, word)));
     }
 
-    if rows.iter().any(|row| row.name.starts_with("download")) {
+    if rows.iter().any(|row| row.name.contains("load")) {
         servers.warm().map_err(|error| error.to_string())?;
     }
     println!(

@@ -1,5 +1,7 @@
 //! The library, through its public C functions. Callbacks run on this process's main thread.
 
+mod files;
+
 // The symbols below are the library's.
 use nsurlsession as _;
 
@@ -101,6 +103,8 @@ pub fn run(row: &str, options: &Options) -> Result<(), String> {
         "get" => get(options),
         "download" => download(options),
         "upload" => upload(options),
+        "download-file" => files::download(options),
+        "upload-file" => files::upload(options),
         "idle" => idle(options),
         "sessions" => sessions(options),
         _ => Err(format!("ours has no {row}")),

@@ -23,6 +23,7 @@ use openssl::x509::{X509, X509NameBuilder};
 
 pub const SMALL_BODY: [u8; 40] = *b"forty bytes: an answer as small as many\n";
 pub const LARGE_BODY: u64 = 1 << 30;
+pub const LARGE_FILE: u64 = 2 << 30;
 
 /// Both servers. Dropping it ends them and removes their files.
 pub struct Servers {
@@ -61,6 +62,7 @@ impl Servers {
         fs::create_dir_all(directory.join("root"))?;
         fs::write(directory.join("root/40"), SMALL_BODY)?;
         fs::File::create(directory.join("root/1g"))?.set_len(LARGE_BODY)?;
+        fs::File::create(directory.join("root/2g"))?.set_len(LARGE_FILE)?;
         let ca = directory.join("cert.pem");
         make_certificate(&ca, &directory.join("key.pem")).map_err(io::Error::other)?;
 
@@ -86,11 +88,17 @@ impl Servers {
 }
 
 impl Servers {
-    /// Reads the large file: the first download is not to pay for its way into the page cache.
+    /// Reads the large files: the first transfer is not to pay for their way into the page cache.
     pub fn warm(&self) -> io::Result<()> {
-        let mut file = fs::File::open(self.directory.join("root/1g"))?;
-        io::copy(&mut file, &mut io::sink())?;
+        for path in [self.directory.join("root/1g"), self.large_file()] {
+            io::copy(&mut fs::File::open(path)?, &mut io::sink())?;
+        }
         Ok(())
+    }
+
+    /// What nginx serves as `/2g`.
+    pub fn large_file(&self) -> PathBuf {
+        self.directory.join("root/2g")
     }
 }
 

@@ -39,6 +39,11 @@ pub fn status(field: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
+/// How far the resident memory has been above what it was, in MiB.
+pub fn over_idle(idle_kib: f64) -> f64 {
+    (status("VmHWM") - idle_kib) / 1024.0
+}
+
 /// Measures from the completion number `skip` to the completion number `total`.
 pub struct Meter {
     skip: u64,
