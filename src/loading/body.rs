@@ -286,10 +286,14 @@ impl BodyReader {
     }
 }
 
-/// Decodes a whole body at once, for those who want it whole.
-pub fn decode_whole(mut decoder: Decoder, mut input: &[u8]) -> Result<Vec<u8>, CodingError> {
+/// Decodes a whole body at once, for those who want it whole, as long as they do.
+pub fn decode_whole(
+    mut decoder: Decoder,
+    mut input: &[u8],
+    is_wanted: impl Fn() -> bool,
+) -> Result<Vec<u8>, CodingError> {
     let mut output = Vec::new();
-    loop {
+    while is_wanted() {
         let (consumed, status) = decoder.decode(input, &mut output, DECODED)?;
         input = &input[consumed..];
         match status {
@@ -366,10 +370,13 @@ mod tests {
         assert_eq!(total, size);
         reader.finish().unwrap();
         let decoder = Decoder::for_content_encoding("gzip").unwrap().unwrap();
-        assert_eq!(decode_whole(decoder, &encoded).unwrap().len(), size);
+        assert_eq!(
+            decode_whole(decoder, &encoded, || true).unwrap().len(),
+            size
+        );
         let decoder = Decoder::for_content_encoding("gzip").unwrap().unwrap();
         assert_eq!(
-            decode_whole(decoder, &encoded[..encoded.len() / 2]),
+            decode_whole(decoder, &encoded[..encoded.len() / 2], || true),
             Err(CodingError::Truncated)
         );
     }

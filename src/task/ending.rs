@@ -110,7 +110,11 @@ impl Task {
                 .as_mut()
                 .map_or(Ok(body), |reader| reader.finish().map(|()| Vec::new()))
         } else if let Some(decoder) = decoder.filter(|_| has_response && !body.is_empty()) {
-            body::decode_whole(decoder, &body)
+            let decoded = body::decode_whole(decoder, &body, || !self.is_cancelled());
+            if self.is_cancelled() {
+                return Err(Failure::new(error_code::CANCELLED).url(url));
+            }
+            decoded
         } else {
             Ok(body)
         };

@@ -26,6 +26,10 @@ const STAGE_BUFFER: usize = 16 * 1024;
 /// can expand to terabytes that come to nothing in the end, and the caller has other work.
 const MAX_WORK: usize = 1024 * 1024;
 
+/// What goes between the stages of a chain is what makes the output, compressed once more, and not
+/// much more than that. So much of it more is a bomb that is to cost time alone.
+const MAX_WASTE: u64 = 64 * 1024 * 1024;
+
 /// Why a body cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodingError {
@@ -68,6 +72,8 @@ pub struct Decoder {
     stages: Vec<Stage>,
     /// `between[i]` is what stage `i` made and stage `i + 1` has not consumed.
     between: Vec<Buffer>,
+    /// How much went between the stages beyond what came out.
+    waste: u64,
 }
 
 impl fmt::Debug for Decoder {
@@ -104,7 +110,11 @@ impl Decoder {
         }
         let stages: Vec<_> = codecs.into_iter().rev().map(Stage::new).collect();
         let between = stages.iter().skip(1).map(|_| Buffer::default()).collect();
-        Ok(Some(Decoder { stages, between }))
+        Ok(Some(Decoder {
+            stages,
+            between,
+            waste: 0,
+        }))
     }
 
     /// Consumes from `input` and appends at most `limit` bytes to `output`. Returns how many bytes
@@ -141,6 +151,9 @@ impl Decoder {
                     let made = step.as_ref().map_or(0, |step| step.produced);
                     output.truncate(start + made);
                     left -= made;
+                    // Each stage but the last may have passed on as much.
+                    let earned = made.saturating_mul(MAX_CODINGS) as u64;
+                    self.waste = self.waste.saturating_sub(earned);
                     step?
                 } else {
                     // Of a stage behind one that is finished nothing is wanted but its verdict.
@@ -151,6 +164,7 @@ impl Decoder {
                         _ => Step::default(),
                     };
                     work += step.produced;
+                    self.waste += step.produced as u64;
                     step
                 };
                 match source {
@@ -161,6 +175,9 @@ impl Decoder {
             }
             if self.stages.iter().all(|stage| stage.finished) {
                 return Ok((input.len(), Status::Finished));
+            }
+            if self.waste > MAX_WASTE {
+                return Err(CodingError::Corrupt("its codings expand to nothing"));
             }
             if left == 0 && !self.stages[last].finished || work > MAX_WORK {
                 return Ok((consumed, Status::OutputFull));

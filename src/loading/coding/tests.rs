@@ -637,6 +637,34 @@ fn a_bomb_that_comes_to_nothing_gives_the_caller_a_turn() {
     assert_eq!(decoder.finish(), Ok(()));
 }
 
+/// A few hundred bytes that become gigabytes inside, and nothing outside.
+#[test]
+fn a_chain_that_only_costs_time_is_refused() {
+    let mut endless_name = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3];
+    endless_name.resize(1 << 30, b'x');
+    let inner = gzip(&endless_name);
+    drop(endless_name);
+    let bomb = gzip(&gzip(&inner));
+    assert!(bomb.len() < 4096);
+    let mut decoder = decoder("gzip, gzip, gzip, gzip");
+    let mut input = &bomb[..];
+    let mut output = Vec::new();
+    let mut turns = 0;
+    let error = loop {
+        match decoder.decode(input, &mut output, 1000) {
+            Ok((consumed, Status::OutputFull)) => {
+                input = &input[consumed..];
+                turns += 1;
+            }
+            Ok((_, status)) => panic!("{status:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, CodingError::Corrupt("its codings expand to nothing"));
+    assert!(turns <= MAX_WASTE / MAX_WORK as u64);
+    assert!(output.is_empty());
+}
+
 #[test]
 fn nothing_is_made_without_room() {
     for (coding, encode) in CODINGS {
