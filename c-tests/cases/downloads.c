@@ -224,6 +224,82 @@ TEST_EACH(a_data_task_becomes_a_download, struct conversion, conversions)
     CHECK_EQ_INT(files_left(NULL), 0);
 }
 
+/* The progress of the data task goes on with the download, and a parent with it. */
+TEST(progress_goes_on_with_the_new_task)
+{
+    struct recorder *recorder = download_recorder();
+    recorder_script(recorder, {CALLBACK_RESPONSE, 1, ACTION_ANSWER_BECOME_DOWNLOAD, false, NULL},
+                    {CALLBACK_BECAME_DOWNLOAD, 1, ACTION_NONE, false, note_download_task});
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    const char *name = unique_name();
+    nsurlsession_task_t *task = nsurlsession_data_task_with_url(
+        session, fault_url(test_format("/holdbody?name=%s&size=20", name)));
+    nsurlsession_progress_t *progress = nsurlsession_task_progress(task);
+    nsurlsession_progress_t *parent =
+        nsurlsession_progress_discrete_with_total_unit_count(1);
+    nsurlsession_progress_add_child_with_pending_unit_count(parent, progress, 1);
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_BECAME_DOWNLOAD, 1);
+    nsurlsession_task_t *download = recorder->user;
+    EVENTUALLY(nsurlsession_progress_completed_unit_count(progress) == 10);
+    CHECK(!nsurlsession_progress_finished(parent));
+    nsurlsession_progress_t *theirs = nsurlsession_task_progress(download);
+    CHECK(theirs == progress);
+    nsurlsession_progress_t *ours = nsurlsession_task_progress(task);
+    CHECK(ours == progress);
+    CHECK_EQ_STR(text_of(nsurlsession_progress_file_operation_kind(progress)),
+                 NSURLSESSION_PROGRESS_FILE_OPERATION_KIND_DOWNLOADING);
+    nsurlsession_progress_pause(parent);
+    CHECK_EQ_INT(nsurlsession_task_state(download), NSURLSESSION_TASK_STATE_SUSPENDED);
+    nsurlsession_task_suspend(task);
+    nsurlsession_task_resume(task);
+    CHECK(nsurlsession_progress_paused(progress));
+    nsurlsession_progress_resume(parent);
+    CHECK_EQ_INT(nsurlsession_task_state(download), NSURLSESSION_TASK_STATE_RUNNING);
+    control(test_format("/release?name=%s", name));
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    CHECK(nsurlsession_progress_finished(progress));
+    CHECK(nsurlsession_progress_finished(parent));
+    CHECK_EQ_INT(nsurlsession_progress_completed_unit_count(progress), 20);
+    nsurlsession_release(theirs);
+    nsurlsession_release(ours);
+    nsurlsession_release(parent);
+    nsurlsession_release(progress);
+    nsurlsession_release(task);
+    nsurlsession_release(download);
+    session_end(session);
+}
+
+static void *invalidate(void *context)
+{
+    struct recorder *recorder = context;
+    recorder_wait(recorder, CALLBACK_RESPONSE, 1);
+    nsurlsession_invalidate_and_cancel(recorder->session);
+    return NULL;
+}
+
+/* A session is invalidated at any moment of a conversion: there is one completion, of one of both. */
+TEST(conversions_meet_invalidation)
+{
+    for (unsigned round = 0; round < 300; round++) {
+        struct recorder *recorder = download_recorder();
+        recorder_script(recorder,
+                        {CALLBACK_RESPONSE, 1, ACTION_ANSWER_BECOME_DOWNLOAD, false, NULL});
+        nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+        recorder->session = session;
+        nsurlsession_task_t *task =
+            nsurlsession_data_task_with_url(session, fault_url("/body?size=3"));
+        test_thread(invalidate, recorder);
+        nsurlsession_task_resume(task);
+        recorder_wait(recorder, CALLBACK_RELEASE, 1);
+        CHECK_EQ_INT(recorder_count(recorder, CALLBACK_COMPLETE), 1);
+        CHECK_EQ_INT(recorder_count(recorder, CALLBACK_INVALID), 1);
+        nsurlsession_release(task);
+        nsurlsession_release(session);
+    }
+    CHECK_EQ_INT(files_left(NULL), 0);
+}
+
 static void cancel_download_task(struct recorder *recorder, const struct call *call)
 {
     (void)recorder;

@@ -4,7 +4,9 @@
  */
 #include "resume.h"
 
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SIZE 100000
@@ -134,6 +136,21 @@ TEST(a_part_that_ends_early_can_be_resumed_again)
     CHECK(recorder->pattern_holds);
     CHECK_EQ_INT(recorder->received, SIZE);
     CHECK_EQ_INT(files_left(NULL), 0);
+}
+
+/* A part need not say again what its request was conditional on. */
+TEST(a_part_without_a_validator_can_be_resumed_again)
+{
+    const char *path = "/range?size=100000&etag=%%22v1%%22&cut=40000&cut_times=2"
+                       "&mode=no-validator&name=%s";
+    nsurlsession_data_t *data = first_part(fault_url(test_format(path, unique_name())));
+    struct recorder *recorder = second_part(data, &data);
+    CHECK_LOG(recorder, "create, resumed 40000/100000, written 80000/100000, complete -1005, "
+                        "invalid nil, release");
+    recorder = second_part(data, NULL);
+    CHECK_LOG(recorder, "create, resumed 80000/100000, written 100000/100000, downloaded 100000, "
+                        "complete nil, invalid nil, release");
+    CHECK(recorder->pattern_holds);
 }
 
 /* ---- The file of the first part ------------------------------------------------------------- */
@@ -389,6 +406,77 @@ TEST(a_task_that_never_began_gives_its_resume_data_back)
     nsurlsession_release(task);
     session_end(session);
     CHECK_LOG(second_part(data, NULL), RESUMED ", invalid nil, release");
+}
+
+/* Whoever asks later is answered too, before the task is completed and after that. */
+TEST(a_task_that_was_cancelled_before_it_began_has_no_resume_data)
+{
+    nsurlsession_data_t *data = first_part_of_honest();
+    struct recorder *recorder = download_recorder();
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task = nsurlsession_download_task_with_resume_data(session, data);
+    nsurlsession_task_cancel(task);
+    for (unsigned time = 0; time < 2; time++) {
+        struct taken *taken = taken_new();
+        nsurlsession_download_task_cancel_by_producing_resume_data(task, take, taken);
+        latch_wait(&taken->done);
+        CHECK(taken->data == NULL);
+        recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    }
+    CHECK(resume_data_of(task) == NULL);
+    nsurlsession_release(task);
+    session_end(session);
+    CHECK_LOG(second_part(data, NULL), RESUMED ", invalid nil, release");
+}
+
+/* A download that was to go on is led elsewhere, and cancelled before anything comes from there. */
+TEST(a_redirect_takes_no_resume_data_away)
+{
+    const char *name = unique_name();
+    const char *path = "/range?size=100000&etag=%%22v1%%22&cut=40000&name=%s&mode=redirect"
+                       "&to=%%2Fhold%%3Fname%%3D%s";
+    nsurlsession_data_t *data = first_part(fault_url(test_format(path, name, name)));
+    struct recorder *recorder = download_recorder();
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task = nsurlsession_download_task_with_resume_data(session, data);
+    nsurlsession_task_resume(task);
+    control(test_format("/waiting?name=%s", name));
+    struct taken *taken = taken_new();
+    nsurlsession_download_task_cancel_by_producing_resume_data(task, take, taken);
+    latch_wait(&taken->done);
+    CHECK(nsurlsession_is_equal(taken->data, data));
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    nsurlsession_data_t *in_error = resume_data_of(task);
+    CHECK(nsurlsession_is_equal(in_error, data));
+    CHECK_LOG(recorder, "create, redirect 302, complete -999");
+    CHECK_EQ_INT(files_left(NULL), 1);
+    nsurlsession_release(in_error);
+    nsurlsession_release(taken->data);
+    nsurlsession_release(data);
+    nsurlsession_release(task);
+    session_end(session);
+    control(test_format("/release?name=%s", name));
+}
+
+/* A forked child that lives on has inherited the open file. */
+TEST(a_forked_child_does_not_keep_the_file)
+{
+    const char *log = unique_name();
+    struct under_way way = begin(test_format("etag=%%22v1%%22&name=%s", log));
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        for (;;)
+            pause();
+    struct taken *taken = taken_new();
+    nsurlsession_download_task_cancel_by_producing_resume_data(way.task, take, taken);
+    latch_wait(&taken->done);
+    CHECK(taken->data != NULL);
+    CHECK_LOG(second_part(taken->data, NULL), RESUMED ", invalid nil, release");
+    CHECK_CONTAINS(control(test_format("/range-log?name=%s", log)), "range [bytes=40000-]");
+    CHECK_EQ_INT(kill(child, SIGKILL), 0);
+    CHECK_EQ_INT(waitpid(child, NULL, 0), child);
+    end(&way);
 }
 
 TEST(resume_data_of_a_running_download)

@@ -60,7 +60,7 @@ const TABLE: &[Behaviour] = table! {
         "as"] Discarded normal::encoded;
 
     "/range" ["size" "seed" "etag" "modified" "mode" "name" "cut" "cut_times" "hold" "after"
-        "header"] Discarded ranges::range;
+        "header" "to"] Discarded ranges::range;
     "/range-log" ["name"] Discarded ranges::range_log;
 
     "/resumable" ["name" "cut" "cut_times" "silent" "location" "head" "offset"] Own

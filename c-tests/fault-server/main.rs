@@ -61,8 +61,8 @@
 //!   `If-Range` makes. `mode` is how such a request is answered: `honest`; `ignore` (the whole);
 //!   `changed` (other bytes with another ETag); `early-start`, `late-start`, `wrong-total`,
 //!   `no-content-range`, `garbage-content-range`, `other-etag`, `gzip` (a 206 that is wrong there);
-//!   `multipart`; `redirect` (302 to the honest one); `short` (half of the part, then the
-//!   connection closes); or a status. `cut=K` closes the connection after K bytes of the body, for
+//!   `no-validator` (a 206 without ETag); `multipart`; `redirect` (302 to the honest one, or to
+//!   `to`); `short` (half of the part, then the connection closes); or a status. `cut=K` closes the connection after K bytes of the body, for
 //!   the first `cut_times` (1) requests with this name. `hold=Y&after=K` waits after K bytes of the
 //!   whole until Y has been released.
 //! - `/range-log?name=X` one line a request: method, Range, If-Range, Accept-Encoding.

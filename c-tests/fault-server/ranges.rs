@@ -17,6 +17,8 @@ enum Mode {
     },
     ContentRange(Option<&'static str>),
     OtherEntityTag,
+    /// The right part, without what tells which version it is of.
+    NoValidator,
     Gzip,
     Multipart,
     Status(u16),
@@ -37,6 +39,7 @@ fn mode(name: &str) -> Option<Mode> {
         "no-content-range" => Mode::ContentRange(None),
         "garbage-content-range" => Mode::ContentRange(Some("bytes all/of it")),
         "other-etag" => Mode::OtherEntityTag,
+        "no-validator" => Mode::NoValidator,
         "gzip" => Mode::Gzip,
         "multipart" => Mode::Multipart,
         "redirect" => Mode::Redirect,
@@ -137,6 +140,7 @@ pub async fn range(x: &mut Exchange<'_>) -> Outcome {
         }
         Mode::ContentRange(value) => (content_range, given) = (false, value),
         Mode::OtherEntityTag => answered_tag = Some("\"other\"".to_owned()),
+        Mode::NoValidator => answered_tag = None,
         Mode::Gzip => answer = answer.field("Content-Encoding", "gzip"),
         Mode::Multipart => {
             let part =
@@ -149,7 +153,8 @@ pub async fn range(x: &mut Exchange<'_>) -> Outcome {
             return x.reply(answer, b"no part of it").await;
         }
         Mode::Redirect => {
-            let target = x.head.target().replace("mode=redirect", "mode=honest");
+            let honest = x.head.target().replace("mode=redirect", "mode=honest");
+            let target = params.text("to")?.unwrap_or(&honest).to_owned();
             let answer = Answer::new(302).field("Location", &target);
             return x.reply(answer, b"elsewhere").await;
         }

@@ -75,6 +75,8 @@ type Notifier = Box<dyn Fn() + Send + Sync>;
 
 struct Shared {
     origin: Origin,
+    /// Where in a file the body begins.
+    first: u64,
     /// The stream is this feed's alone.
     owned: bool,
     state: Mutex<State>,
@@ -110,6 +112,7 @@ impl Feed {
             };
             Shared {
                 origin,
+                first: offset,
                 owned,
                 state: Mutex::new(State {
                     size: FIRST_PIECE,
@@ -152,12 +155,13 @@ impl Feed {
         }
     }
 
-    /// Begins anew at a place of the file. False when there is no such place, and for a stream: its
+    /// Begins anew at a place of the body. False when there is no such place, and for a stream: its
     /// bytes come once.
     pub fn rewind(&self, offset: u64) -> bool {
         let Some(shared) = &self.shared else {
             return false;
         };
+        let offset = shared.first.saturating_add(offset);
         match &shared.origin {
             Origin::File(file) if offset <= file.length() => {}
             _ => return false,

@@ -183,8 +183,13 @@ impl ResumeData {
     }
 }
 
-/// Whether a download of this request and response can be resumed later, and by what.
-pub fn resumability(request: &RequestValue, response: &Response) -> Option<Validator> {
+/// Whether a download of this request and response can be resumed later, and by what. `proven`: what
+/// the server has agreed to when it sent this part; it need not repeat it.
+pub fn resumability(
+    request: &RequestValue,
+    response: &Response,
+    proven: Option<&Validator>,
+) -> Option<Validator> {
     let fields = response.fields();
     let plain = fields
         .get("Content-Encoding")
@@ -198,7 +203,7 @@ pub fn resumability(request: &RequestValue, response: &Response) -> Option<Valid
     if !suits || !plain || !ranges {
         return None;
     }
-    Validator::of(fields)
+    proven.cloned().or_else(|| Validator::of(fields))
 }
 
 /// What the answer to the request for the rest comes to.
@@ -667,13 +672,13 @@ mod tests {
             let response = Response::http("http://a/", head);
             let request = RequestValue::with_url(RequestUrl::new("http://a/"));
             assert_eq!(
-                resumability(&request, &response).is_some(),
+                resumability(&request, &response, None).is_some(),
                 resumable,
                 "{status} {lines:?}"
             );
             let mut post = request.clone();
             post.set_method(Some("POST")).unwrap();
-            assert!(resumability(&post, &response).is_none());
+            assert!(resumability(&post, &response, None).is_none());
         }
     }
 

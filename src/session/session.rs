@@ -12,7 +12,7 @@ use crate::foundation::object::{Class, Header, Object, begins_with_header};
 use crate::foundation::process::{self, PerProcess};
 use crate::foundation::queue::Queue;
 use crate::foundation::sync::Lock;
-use crate::loading::client::{Connections, LoadControl};
+use crate::loading::client::Connections;
 use crate::loading::http;
 use crate::loading::request::RequestValue;
 use crate::loading::resumable_upload::UploadResumeData;
@@ -38,6 +38,18 @@ struct State {
     /// Tasks whose last callback has not returned.
     live: usize,
     next_identifier: u64,
+}
+
+impl State {
+    fn take_identifier(&mut self) -> u64 {
+        self.next_identifier += 1;
+        self.next_identifier - 1
+    }
+
+    fn insert(&mut self, task: &Arc<Task>) {
+        self.tasks.insert(task.identifier(), Arc::clone(task));
+        self.live += 1;
+    }
 }
 
 #[repr(C)]
@@ -161,9 +173,17 @@ impl Session {
         self.state.locked().description = description;
     }
 
-    /// Makes the task that another one becomes: with its load.
+    /// Makes the task that another one becomes: with its load. Nobody knows it until it is admitted.
     pub fn make_successor(self: &Arc<Self>, task: &Task, start: TaskStart) -> Arc<Task> {
-        self.insert_task(start, Arc::clone(task.control()), true)
+        let identifier = self.state.locked().take_identifier();
+        let control = Arc::clone(task.control());
+        Task::new(identifier, Arc::clone(self), start, control, false)
+    }
+
+    /// Counts a task among those that are not completed. Also while the session is being
+    /// invalidated: its predecessor was one of them.
+    pub fn admit(&self, task: &Arc<Task>) {
+        self.state.locked().insert(task);
     }
 
     /// Makes a suspended upload task that goes on from resume data.
@@ -202,23 +222,12 @@ impl Session {
 
     /// Makes a suspended task. On a session that takes no new ones it fails once it is resumed.
     pub fn make_task(self: &Arc<Self>, start: TaskStart) -> Arc<Task> {
-        self.insert_task(start, Arc::default(), false)
-    }
-
-    fn insert_task(
-        self: &Arc<Self>,
-        start: TaskStart,
-        control: Arc<LoadControl>,
-        goes_on: bool,
-    ) -> Arc<Task> {
         let mut state = self.state.locked();
-        let identifier = state.next_identifier;
-        state.next_identifier += 1;
-        let refused = state.life != Life::Valid && !goes_on;
-        let task = Task::new(identifier, Arc::clone(self), start, control, refused);
+        let identifier = state.take_identifier();
+        let refused = state.life != Life::Valid;
+        let task = Task::new(identifier, Arc::clone(self), start, Arc::default(), refused);
         if !refused {
-            state.tasks.insert(identifier, Arc::clone(&task));
-            state.live += 1;
+            state.insert(&task);
         }
         task
     }
@@ -275,7 +284,7 @@ impl Session {
         }
         self.begin_invalidation();
         for task in self.tasks() {
-            task.cancel();
+            task.cancel_in_any_form();
         }
         self.become_invalid_if_done();
     }

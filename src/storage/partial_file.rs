@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::sweep;
 use crate::foundation::error::{Failure, POSIX_DOMAIN};
 use crate::foundation::error_code;
-use crate::foundation::process::PerProcess;
+use crate::foundation::process::{self, PerProcess};
 
 pub(super) const PREFIX: &str = "nsurlsession-";
 /// Of a file that nobody may come back for.
@@ -64,6 +64,8 @@ pub struct PartialFile {
     told: u32,
     length: u64,
     hash: Xxh3,
+    /// The process that it was opened in.
+    generation: u32,
 }
 
 /// Whether a path names this file, and no other one that has come in its place.
@@ -166,6 +168,7 @@ impl PartialFile {
                     told: 0,
                     length: 0,
                     hash: Xxh3::new(),
+                    generation: process::generation(),
                 });
             }
         }
@@ -199,6 +202,7 @@ impl PartialFile {
             told: 0,
             length: 0,
             hash: Xxh3::new(),
+            generation: process::generation(),
         };
         if partial.read_first(received).ok()? && partial.hash.digest() == digest {
             partial.file.set_len(received).ok()?;
@@ -341,9 +345,14 @@ impl PartialFile {
         self.confirmed = false;
     }
 
+    /// A forked child leaves its parent's files alone.
+    fn is_ours(&self) -> bool {
+        self.generation == process::generation()
+    }
+
     fn remove(&self) {
         let path = self.path();
-        if names(&path, &self.file).unwrap_or(false) {
+        if self.is_ours() && names(&path, &self.file).unwrap_or(false) {
             let _ = fs::remove_file(&path);
         }
     }
@@ -353,6 +362,10 @@ impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.confirmed {
             self.remove();
+        }
+        if self.is_ours() {
+            // Closing is not enough: a forked child keeps the file open, and with it the lock.
+            let _ = self.file.unlock();
         }
     }
 }
@@ -555,6 +568,7 @@ mod tests {
             told: 0,
             length: 0,
             hash: Xxh3::new(),
+            generation: process::generation(),
         };
         let failure = partial.append(b"x").unwrap_err();
         assert_eq!(failure.code(), error_code::CANNOT_WRITE_TO_FILE);

@@ -18,20 +18,10 @@ impl Task {
     }
 
     pub(super) fn deliver_conversion(self: &Arc<Self>) {
-        let start = TaskStart {
-            kind: TaskKind::Download,
-            request: Arc::clone(self.original_request()),
-            handler: None,
-            origin: Origin::Nothing,
-            upload: None,
-        };
-        let download = self.session.make_successor(self, start);
-        if !self.hand_over_to(&download) {
-            // It was cancelled in between.
-            self.session.task_completes(download.identifier());
-            self.session.task_is_over();
+        // When it was cancelled in between, there is no download.
+        let Some(download) = self.hand_over_load() else {
             return;
-        }
+        };
         if let Some(delegate) = download.delegate_for(Method::DidBecomeDownloadTask) {
             delegate.did_become_download_task(&self.session, self, &download);
         }
@@ -39,13 +29,29 @@ impl Task {
         self.session.task_is_over();
     }
 
-    /// Lets another task take this one's place. What the loop tells this one from now on is for the
-    /// other.
-    fn hand_over_to(self: &Arc<Self>, next: &Arc<Task>) -> bool {
+    /// Lets a download take this task's place. What the loop tells this one from now on is for the
+    /// other, which nobody sees before it is as far as this one was.
+    fn hand_over_load(self: &Arc<Self>) -> Option<Arc<Task>> {
+        let next = self.session.make_successor(
+            self,
+            TaskStart {
+                kind: TaskKind::Download,
+                request: Arc::clone(self.original_request()),
+                handler: None,
+                origin: Origin::Nothing,
+                upload: None,
+            },
+        );
+        let progress = Arc::clone(self.progress());
         let mut state = self.state.locked();
         if state.machine.is_cancelled() {
-            return false;
+            return None;
         }
+        if let (Some(download), Some(response)) = (&next.download, &state.response) {
+            download.accept(response);
+        }
+        next.adopt_counters(self);
+        next.adopt_progress(progress);
         let mut theirs = next.state.locked();
         theirs.machine = std::mem::replace(&mut state.machine, Machine::completed());
         theirs.current = Arc::clone(&state.current);
@@ -56,19 +62,23 @@ impl Task {
         let ended = theirs.outcome.is_some();
         state.clear_mailbox();
         *next.reader.locked() = self.reader.locked().take();
-        // Nobody else hands over: there is one answer.
-        let _ = self.successor.set(Arc::clone(next));
         drop(theirs);
+        // Nobody else hands over: there is one answer.
+        let _ = self.successor.set(Arc::clone(&next));
+        self.session.admit(&next);
         drop(state);
-        if let (Some(download), Some(response)) = (&next.download, next.response()) {
-            // Accepted already: it is the whole of something.
-            download.judge(&response);
-        }
-        next.adopt_counters(self);
         next.download_received_data();
         if ended {
             next.download_ended();
         }
-        true
+        Some(next)
+    }
+
+    /// Cancels the task, or what it has become.
+    pub fn cancel_in_any_form(self: &Arc<Self>) {
+        self.cancel();
+        if let Some(next) = self.successor.get() {
+            next.cancel();
+        }
     }
 }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::delivery::Event;
-use super::state::Effect;
 use super::task::Task;
 use crate::foundation::data::Data;
 use crate::foundation::error::Failure;
@@ -29,6 +28,16 @@ pub type ResumeDataHandler = Box<dyn FnOnce(Option<&Arc<Data>>) + Send>;
 
 /// The delegate is told of progress this often at most.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// So many pieces of the body are written before other orders, and other files, have their turn.
+const PIECES_A_TURN: usize = 16;
+
+/// How much of what waits was written.
+enum Written {
+    All,
+    /// There may be more.
+    ATurn,
+}
 
 /// What a download begins with.
 pub enum Origin {
@@ -126,17 +135,32 @@ impl Download {
         }
     }
 
-    /// Looks at a response on the loop. The request to make instead, when it is of no use.
-    pub(super) fn judge(&self, response: &Response) -> Option<RequestValue> {
-        let mut state = self.state.locked();
-        let verdict = match &self.origin {
+    fn judge(&self, state: &State, response: &Response) -> Verdict {
+        match &self.origin {
             Origin::Earlier(data, _) if state.ranged => {
                 resume::judge(data, response.status(), response.fields())
             }
             _ => Verdict::StartOver,
-        };
+        }
+    }
+
+    /// The request to make, when the answer to that for the rest is of no use. On the loop.
+    fn request_again(&self, response: &Response) -> Option<RequestValue> {
+        let mut state = self.state.locked();
+        match &self.origin {
+            Origin::Earlier(data, _) if self.judge(&state, response) == Verdict::RequestAgain => {
+                state.ranged = false;
+                Some(data.request())
+            }
+            _ => None,
+        }
+    }
+
+    /// The body of this response is the task's.
+    pub(super) fn accept(&self, response: &Response) {
+        let mut state = self.state.locked();
         let mut expected = response.expected_length();
-        state.plan = match verdict {
+        state.plan = match self.judge(&state, response) {
             Verdict::StartOver | Verdict::RequestAgain => Plan::Whole,
             Verdict::SomethingElse => Plan::SomethingElse,
             Verdict::Append { total } => {
@@ -145,14 +169,10 @@ impl Download {
             }
         };
         self.expected.store(expected, Ordering::Relaxed);
-        if verdict != Verdict::RequestAgain {
-            return None;
-        }
-        state.ranged = false;
-        match &self.origin {
-            Origin::Earlier(data, _) => Some(data.request()),
-            _ => None,
-        }
+    }
+
+    fn plan(&self) -> Plan {
+        self.state.locked().plan
     }
 
     /// What the delegate is to be told of now, if there is anything.
@@ -236,7 +256,7 @@ impl Task {
 
     /// Another request to make than this response answers, for a download that was to go on.
     pub(super) fn judge_download(&self, response: &Response) -> Option<Arc<RequestValue>> {
-        Some(Arc::new(self.download.as_ref()?.judge(response)?))
+        Some(Arc::new(self.download.as_ref()?.request_again(response)?))
     }
 
     /// Body bytes wait for the file.
@@ -262,14 +282,7 @@ impl Task {
         }
         state.producing.get_or_insert_default().push(handler);
         drop(state);
-        if self.cancel() == Effect::End {
-            // It never began: what it was made from is as good as before.
-            let data = match &download.origin {
-                Origin::Earlier(_, data) => Some(Arc::clone(data)),
-                _ => None,
-            };
-            download.settle(data);
-        }
+        self.cancel();
     }
 
     /// Tells how far the download has come, without ending it.
@@ -311,7 +324,7 @@ impl Task {
             let written = if orders.data || orders.end {
                 self.write_what_waits(download, &mut writer)
             } else {
-                Ok(())
+                Ok(Written::All)
             };
             if !orders.tell.is_empty() {
                 let data = written
@@ -323,8 +336,16 @@ impl Task {
             }
             match written {
                 Err(failure) => self.end_writing(download, &mut writer, Some(failure)),
-                Ok(()) if orders.end => self.end_writing(download, &mut writer, None),
-                Ok(()) => {}
+                Ok(Written::ATurn) => {
+                    let mut state = download.state.locked();
+                    state.orders.data = true;
+                    state.orders.end |= orders.end;
+                    // It stays the only writer: other files come first, then it goes on.
+                    drop(state);
+                    return Pool::io().submit_patiently(Arc::new(Writing(Arc::clone(self))));
+                }
+                Ok(Written::All) if orders.end => self.end_writing(download, &mut writer, None),
+                Ok(Written::All) => {}
             }
         }
     }
@@ -345,7 +366,7 @@ impl Task {
 
     /// Makes the file ready for the body that the response announced.
     fn open(self: &Arc<Self>, download: &Download, writer: &mut Writer) -> Result<(), Failure> {
-        let plan = download.state.locked().plan;
+        let plan = download.plan();
         if writer.open || plan == Plan::Undecided {
             return Ok(());
         }
@@ -372,12 +393,17 @@ impl Task {
         self: &Arc<Self>,
         download: &Download,
         writer: &mut Writer,
-    ) -> Result<(), Failure> {
+    ) -> Result<Written, Failure> {
         self.open(download, writer)?;
         let Some(file) = &mut writer.file else {
-            return Ok(());
+            return Ok(Written::All);
         };
+        let mut pieces = 0;
         loop {
+            if pieces == PIECES_A_TURN {
+                return Ok(Written::ATurn);
+            }
+            pieces += 1;
             // Its own statement: the loop must not wait for this lock while a file is written.
             let next = self.reader.locked().as_mut().map(|reader| reader.next());
             let piece = match next {
@@ -408,7 +434,7 @@ impl Task {
         if drained {
             self.drained();
         }
-        Ok(())
+        Ok(Written::All)
     }
 
     fn report_download(self: &Arc<Self>, download: &Download, last: bool) {
@@ -443,13 +469,18 @@ impl Task {
         if original.method() != "GET" {
             return None;
         }
-        let validator = resume::resumability(&self.current_request(), &response)?;
+        let download = self.download.as_ref()?;
+        let proven = match &download.origin {
+            Origin::Earlier(data, _) if download.plan() == Plan::Rest => Some(&data.validator),
+            _ => None,
+        };
+        let validator = resume::resumability(&self.current_request(), &response, proven)?;
         if for_good {
             file.confirm().then_some(())?;
         } else {
             file.tell();
         }
-        let total = self.download.as_ref()?.expected.load(Ordering::Relaxed);
+        let total = download.expected.load(Ordering::Relaxed);
         let data = ResumeData {
             url: original.url_text().to_owned(),
             headers: original
@@ -527,7 +558,7 @@ impl Task {
             None => PartialFile::create()?,
         };
         let expected = u64::try_from(download.expected.load(Ordering::Relaxed));
-        let part = download.state.locked().plan == Plan::Rest;
+        let part = download.plan() == Plan::Rest;
         if part && expected.is_ok_and(|expected| expected != file.length()) {
             file.discard();
             let reason = "The server announced another length for the rest than it sent.";
@@ -565,6 +596,15 @@ impl Task {
 }
 
 impl Download {
+    /// It was cancelled before it began: what it was made from is as good as before.
+    pub(super) fn settle_unbegun(&self) {
+        let wanted = self.state.locked().producing.is_some();
+        self.settle(match &self.origin {
+            Origin::Earlier(_, data) if wanted => Some(Arc::clone(data)),
+            _ => None,
+        });
+    }
+
     /// Nothing happens to the file any more: whoever waits for resume data gets them.
     pub(super) fn settle(&self, data: Option<Arc<Data>>) {
         let mut state = self.state.locked();

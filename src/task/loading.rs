@@ -159,6 +159,9 @@ impl LoadClient for Task {
             state.response = Some(response);
             return false;
         }
+        if let Some(download) = &self.download {
+            download.accept(&response);
+        }
         *self.reader.locked() = Some(BodyReader::new(Arc::clone(&self.control.pipe), decoder));
         let asks = self.download.is_none() && self.asks_for(Method::DidReceiveResponse);
         let mut state = self.state.locked();
@@ -188,6 +191,9 @@ impl LoadClient for Task {
     }
 
     fn sent(&self, total: u64) {
+        if let Some(next) = self.successor.get() {
+            return next.sent(total);
+        }
         let total = i64::try_from(total).unwrap_or(i64::MAX);
         if total < self.sent.swap(total, Ordering::Relaxed) {
             // It is being sent again.

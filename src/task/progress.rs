@@ -9,8 +9,12 @@ use super::task::Task;
 use crate::foundation::progress::{self, Progress, ProgressOwner};
 
 impl Task {
-    /// The task's progress, made when somebody asks for it first.
+    /// The task's progress, made when somebody asks for it first. That of a task that became another
+    /// goes on with that one.
     pub fn progress(&self) -> &Arc<Progress> {
+        if let Some(next) = self.successor.get() {
+            return next.progress();
+        }
         let progress = self.progress.get_or_init(|| {
             let operation = match self.kind() {
                 TaskKind::Data => progress::RECEIVING,
@@ -33,19 +37,27 @@ impl Task {
     }
 
     pub(super) fn progress_if_any(&self) -> Option<&Arc<Progress>> {
-        self.progress.get()
+        let own = || self.progress.get();
+        self.successor.get().is_none().then(own).flatten()
+    }
+
+    /// Takes over the progress of the task whose place this one takes.
+    pub(super) fn adopt_progress(&self, progress: Arc<Progress>) {
+        progress.pass_to(Weak::<Task>::clone(&self.this), progress::DOWNLOADING);
+        // It is new: nobody has asked for its progress.
+        let _ = self.progress.set(progress);
     }
 
     /// Tells the progress, if there is one, whether the task is suspended.
     pub(super) fn note_suspension(&self) {
-        if let Some(progress) = self.progress.get() {
+        if let Some(progress) = self.progress_if_any() {
             progress.mirror_paused(|| self.task_state() == TaskState::Suspended);
         }
     }
 
     /// Tells the progress, if there is one, how far the task has come.
     pub(super) fn note_progress(&self) {
-        if let Some(progress) = self.progress.get() {
+        if let Some(progress) = self.progress_if_any() {
             let (completed, total) = self.progress_counts();
             progress.update(completed, total, Instant::now());
         }

@@ -342,6 +342,12 @@ impl Task {
                 http::cancel(&self.control);
             }
             Effect::End => {
+                drop(state);
+                // First: the error holds what whoever asks for resume data is given.
+                if let Some(download) = &self.download {
+                    download.settle_unbegun();
+                }
+                let mut state = self.state.locked();
                 let post = state.push(Event::Complete);
                 drop(state);
                 self.post_if(post);
@@ -353,7 +359,7 @@ impl Task {
             }
             _ => return effect,
         }
-        if let Some(progress) = self.progress.get() {
+        if let Some(progress) = self.progress_if_any() {
             progress.mirror_cancelled();
         }
         effect

@@ -143,7 +143,8 @@ impl State {
 #[repr(C)]
 pub struct Progress {
     header: Header,
-    owner: Option<Weak<dyn ProgressOwner>>,
+    /// Of a mirror: whose.
+    owner: Option<Mutex<Weak<dyn ProgressOwner>>>,
     state: Mutex<State>,
 }
 
@@ -153,7 +154,7 @@ impl Progress {
     fn with(owner: Option<Weak<dyn ProgressOwner>>, state: State) -> Arc<Progress> {
         Arc::new(Progress {
             header: Header::new(Class::Progress),
-            owner,
+            owner: owner.map(Mutex::new),
             state: Mutex::new(state),
         })
     }
@@ -173,6 +174,18 @@ impl Progress {
             ..State::new(Counts::new(-1, End::Open))
         };
         Self::with(Some(owner), state)
+    }
+
+    /// The mirror is another task's from now on, which took the first one's place.
+    pub fn pass_to(&self, next: Weak<dyn ProgressOwner>, file_operation_kind: &str) {
+        if let Some(owner) = &self.owner {
+            *owner.locked() = next;
+        }
+        self.state.locked().file_operation_kind = Some(file_operation_kind.to_owned());
+    }
+
+    fn owner(&self) -> Option<Arc<dyn ProgressOwner>> {
+        self.owner.as_ref()?.locked().upgrade()
     }
 
     /// Whether this is the mirror of a task, which sets what there is to set.
@@ -271,7 +284,7 @@ impl Progress {
             }
             (changed, handler, tree::objects(&state.children))
         };
-        if let Some(owner) = self.owner.as_ref().and_then(Weak::upgrade) {
+        if let Some(owner) = self.owner() {
             match signal {
                 Signal::Cancel if changed => owner.cancel_by_progress(),
                 Signal::Pause if changed => owner.pause_by_progress(),
