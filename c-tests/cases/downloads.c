@@ -234,6 +234,7 @@ TEST(progress_goes_on_with_the_new_task)
     const char *name = unique_name();
     nsurlsession_task_t *task = nsurlsession_data_task_with_url(
         session, fault_url(test_format("/holdbody?name=%s&size=20", name)));
+    nsurlsession_task_set_description(task, "text");
     nsurlsession_progress_t *progress = nsurlsession_task_progress(task);
     nsurlsession_progress_t *parent =
         nsurlsession_progress_discrete_with_total_unit_count(1);
@@ -243,6 +244,7 @@ TEST(progress_goes_on_with_the_new_task)
     nsurlsession_task_t *download = recorder->user;
     EVENTUALLY(nsurlsession_progress_completed_unit_count(progress) == 10);
     CHECK(!nsurlsession_progress_finished(parent));
+    CHECK_EQ_STR(text_of(nsurlsession_task_description(download)), "text");
     nsurlsession_progress_t *theirs = nsurlsession_task_progress(download);
     CHECK(theirs == progress);
     nsurlsession_progress_t *ours = nsurlsession_task_progress(task);
@@ -355,6 +357,55 @@ TEST(a_full_disk)
     CHECK_EQ_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
     fails_with(NSURLSESSION_ERROR_CANNOT_WRITE_TO_FILE);
     CHECK_EQ_INT(files_left(NULL), 0);
+}
+
+static void keep_resume_data(void *context, nsurlsession_data_t *resume_data)
+{
+    struct handled *handled = context;
+    nsurlsession_release(handled->resume_data);
+    handled->resume_data = nsurlsession_retain(resume_data);
+    latch_count_down(&handled->done);
+}
+
+/* Who was given resume data can come back when there is room again. */
+TEST(a_full_disk_takes_no_promise_back)
+{
+    const char *name = unique_name();
+    const char *path = "/range?size=2000000&etag=%%22v1%%22&hold=%s&after=500000&name=%s";
+    struct handled *handled = handled_new();
+    nsurlsession_t *session = session_for(NULL);
+    nsurlsession_task_t *task = nsurlsession_download_task_with_url_completion_handler(
+        session, fault_url(test_format(path, name, name)), handle_download, handled);
+    nsurlsession_task_resume(task);
+    EVENTUALLY(nsurlsession_task_count_of_bytes_received(task) == 500000);
+    struct handled *taken = handled_new();
+    nsurlsession_download_task_get_resume_data_with_completion_handler(task, keep_resume_data,
+                                                                       taken);
+    latch_wait(&taken->done);
+    struct rlimit limit = {1 << 20, RLIM_INFINITY};
+    CHECK_EQ_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    control(test_format("/release?name=%s", name));
+    latch_wait(&handled->done);
+    CHECK_EQ_INT(handled->error_code, NSURLSESSION_ERROR_CANNOT_WRITE_TO_FILE);
+    CHECK(handled->resume_data != NULL);
+    CHECK_EQ_INT(files_left(NULL), 1);
+    nsurlsession_release(task);
+
+    limit.rlim_cur = RLIM_INFINITY;
+    CHECK_EQ_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct handled *rest = handled_new();
+    task = nsurlsession_download_task_with_resume_data_completion_handler(
+        session, handled->resume_data, handle_download, rest);
+    nsurlsession_task_resume(task);
+    latch_wait(&rest->done);
+    CHECK_EQ_INT(rest->error_code, 0);
+    CHECK_EQ_INT(rest->size, 2000000);
+    CHECK_CONTAINS(control(test_format("/range-log?name=%s", name)), "range [bytes=");
+    EVENTUALLY(files_left(NULL) == 0);
+    nsurlsession_release(taken->resume_data);
+    nsurlsession_release(handled->resume_data);
+    nsurlsession_release(task);
+    session_end(session);
 }
 
 TEST(a_directory_that_is_gone)

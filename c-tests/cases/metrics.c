@@ -205,6 +205,32 @@ TEST(a_download_that_cannot_be_decoded)
     session_end(session);
 }
 
+/* The download has the metrics of all that the data task had begun. */
+TEST(a_data_task_that_became_a_download)
+{
+    struct seen seen = {NULL};
+    struct recorder *recorder = recorder_new();
+    recorder->with = 1u << CALLBACK_METRICS | 1u << CALLBACK_BECAME_DOWNLOAD;
+    recorder->user = &seen;
+    recorder_script(recorder, {CALLBACK_RESPONSE, 1, ACTION_ANSWER_BECOME_DOWNLOAD, false, NULL},
+                    {CALLBACK_METRICS, 1, ACTION_NONE, false, keep_metrics});
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_task_t *task = nsurlsession_data_task_with_url(session, fault_url("/body?size=5"));
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    CHECK_EQ_INT(exchanges(seen.metrics), 1);
+    nsurlsession_transaction_metrics_t *one = exchange(seen.metrics, 0);
+    nsurlsession_date_interval_t *interval =
+        nsurlsession_task_metrics_task_interval(seen.metrics);
+    CHECK(nsurlsession_date_interval_start_date(interval) <= DATE(one, fetch_start));
+    CHECK(nsurlsession_date_interval_end_date(interval) >= DATE(one, response_end));
+    nsurlsession_release(interval);
+    nsurlsession_release(one);
+    nsurlsession_release(seen.metrics);
+    nsurlsession_release(task);
+    session_end(session);
+}
+
 TEST(a_task_that_never_began)
 {
     struct seen seen = {NULL};

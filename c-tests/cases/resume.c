@@ -138,6 +138,39 @@ TEST(a_part_that_ends_early_can_be_resumed_again)
     CHECK_EQ_INT(files_left(NULL), 0);
 }
 
+struct anew {
+    const char *name, *mode, *log;
+};
+static const struct anew anews[] = {{"ignored", "ignore", ANEW}, {"changed", "changed", RESUMED}};
+
+/* What starts anew in answer to a request for the rest can be resumed as any other download. */
+TEST_EACH(what_starts_anew_can_be_resumed, struct anew, anews)
+{
+    const char *path = "/range?size=100000&etag=%%22v1%%22&cut=40000&cut_times=2&name=%s&mode=%s";
+    nsurlsession_data_t *data = first_part(fault_url(test_format(path, unique_name(), row->mode)));
+    struct recorder *recorder = second_part(data, &data);
+    CHECK_LOG(recorder, "create, written 40000/100000, complete -1005, invalid nil, release");
+    CHECK(data != NULL);
+    CHECK_EQ_INT(files_left(NULL), 1);
+    CHECK_LOG(second_part(data, NULL), test_format("%s, invalid nil, release", row->log));
+    CHECK_EQ_INT(files_left(NULL), 0);
+}
+
+/* Its bytes are counted from elsewhere than the file's. */
+TEST(a_range_of_the_programs_own_leaves_nothing)
+{
+    struct recorder *recorder = download_recorder();
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    const char *path = "/range?size=100000&etag=%%22v1%%22&cut=40000&name=%s";
+    nsurlsession_request_t *request = request_for(
+        "GET", fault_url(test_format(path, unique_name())), "Range", "bytes=1000-", NULL);
+    nsurlsession_task_t *task = nsurlsession_download_task_with_request(session, request);
+    nsurlsession_release(request);
+    CHECK(finish(recorder, session, task) == NULL);
+    CHECK_LOG(recorder, "create, written 40000/99000, complete -1005, invalid nil, release");
+    CHECK_EQ_INT(files_left(NULL), 0);
+}
+
 /* A part need not say again what its request was conditional on. */
 TEST(a_part_without_a_validator_can_be_resumed_again)
 {

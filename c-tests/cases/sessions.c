@@ -1041,6 +1041,46 @@ TEST_EACH(released_session_cancels_tasks_out_of_reach, struct unreachable_row, u
     CHECK_EQ_INT(completion->error_code, NSURLSESSION_ERROR_CANCELLED);
 }
 
+/* The same for one that was resumed, suspended and let go of. */
+TEST(a_suspended_task_out_of_reach_is_cancelled)
+{
+    struct completion *completion = completion_new();
+    nsurlsession_t *session = session_for(NULL);
+    const char *url = fault_url("/stall?at=accept");
+    nsurlsession_task_t *task = handler_task(session, url, completion);
+    nsurlsession_task_resume(task);
+    nsurlsession_task_suspend(task);
+    nsurlsession_release(task);
+    nsurlsession_release(session);
+    completion_wait(completion);
+    CHECK_EQ_INT(completion->error_code, NSURLSESSION_ERROR_CANCELLED);
+}
+
+/* A progress can resume its task, and so can a parent of it. */
+TEST(a_progress_in_hand_keeps_its_task)
+{
+    struct completion *completion = completion_new();
+    nsurlsession_t *session = session_for(NULL);
+    nsurlsession_task_t *task = handler_task(session, http_url("/hello.txt"), completion);
+    nsurlsession_progress_t *progress = nsurlsession_task_progress(task);
+    nsurlsession_release(task);
+    nsurlsession_release(session);
+    nsurlsession_progress_resume(progress);
+    completion_wait(completion);
+    CHECK_EQ_INT(completion->status, 200);
+    nsurlsession_release(progress);
+
+    completion = completion_new();
+    session = session_for(NULL);
+    task = handler_task(session, http_url("/hello.txt"), completion);
+    progress = nsurlsession_task_progress(task);
+    nsurlsession_release(task);
+    nsurlsession_release(session);
+    nsurlsession_release(progress);
+    completion_wait(completion);
+    CHECK_EQ_INT(completion->error_code, NSURLSESSION_ERROR_CANCELLED);
+}
+
 /* Within reach of the session, a task out of the user's hands is kept: it can be listed. */
 TEST(a_released_new_task_stays_in_its_session)
 {

@@ -589,6 +589,45 @@ TEST(an_answer_that_comes_before_the_body_was_sent)
     session_end(session);
 }
 
+/*
+ * The server does not want the body, which it was asked about. It is asked once. (On a connection
+ * that stays open, libcurl does not pass on the body of such an answer.)
+ */
+static void check_417(const char *method)
+{
+    struct recorder *recorder = upload_recorder();
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    nsurlsession_request_t *request =
+        request_for(method, fault_url("/early?code=417&keep=1"), "Expect", "100-continue", NULL);
+    nsurlsession_data_t *data = nsurlsession_data_with_bytes_length("body", 4);
+    nsurlsession_task_t *task =
+        nsurlsession_upload_task_with_request_from_data(session, request, data);
+    nsurlsession_release(data);
+    nsurlsession_release(request);
+    finish(recorder, session, task);
+    CHECK_LOG(recorder, "create, response 417, complete nil, invalid nil, release");
+}
+
+TEST(an_expectation_that_fails_is_an_answer)
+{
+    check_417("PUT");
+    check_417("POST");
+}
+
+TEST(a_stream_that_ends_before_its_length)
+{
+    nsurlsession_t *session = session_for(NULL);
+    nsurlsession_request_t *request =
+        request_for("POST", fault_url("/sink"), "Content-Length", "5000", NULL);
+    nsurlsession_input_stream_t *stream = stream_of_bytes(3000);
+    nsurlsession_request_set_http_body_stream(request, stream);
+    nsurlsession_release(stream);
+    struct load *failed = load(session, request);
+    CHECK_EQ_INT(nsurlsession_error_code(failed->error),
+                 NSURLSESSION_ERROR_REQUEST_BODY_STREAM_EXHAUSTED);
+    session_end(session);
+}
+
 /* ---- HTTP/2 ---------------------------------------------------------------------------------- */
 
 TEST(files_and_streams_over_http_2)

@@ -183,7 +183,8 @@ impl ResumeData {
     }
 }
 
-/// Whether a download of this request and response can be resumed later, and by what. `proven`: what
+/// Whether a download that began with this request, and got this response in the end, can be resumed
+/// later, and by what. `proven`: what
 /// the server has agreed to when it sent this part; it need not repeat it.
 pub fn resumability(
     request: &RequestValue,
@@ -198,7 +199,7 @@ pub fn resumability(
         .get("Accept-Ranges")
         .is_some_and(|units| units.eq_ignore_ascii_case(b"none"));
     // Who asked for a range of his own would get a range of that.
-    let own_range = request.headers.get("Range").is_some() && response.status() != 206;
+    let own_range = request.headers.get("Range").is_some();
     let suits = request.method() == "GET" && matches!(response.status(), 200 | 206) && !own_range;
     if !suits || !plain || !ranges {
         return None;

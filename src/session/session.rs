@@ -14,6 +14,7 @@ use crate::foundation::queue::Queue;
 use crate::foundation::sync::Lock;
 use crate::loading::client::Connections;
 use crate::loading::http;
+use crate::loading::metrics;
 use crate::loading::request::RequestValue;
 use crate::loading::resumable_upload::UploadResumeData;
 use crate::loading::resume::ResumeData;
@@ -177,7 +178,14 @@ impl Session {
     pub fn make_successor(self: &Arc<Self>, task: &Task, start: TaskStart) -> Arc<Task> {
         let identifier = self.state.locked().take_identifier();
         let control = Arc::clone(task.control());
-        Task::new(identifier, Arc::clone(self), start, control, false)
+        Task::new(
+            identifier,
+            Arc::clone(self),
+            start,
+            control,
+            task.created(),
+            false,
+        )
     }
 
     /// Counts a task among those that are not completed. Also while the session is being
@@ -225,7 +233,9 @@ impl Session {
         let mut state = self.state.locked();
         let identifier = state.take_identifier();
         let refused = state.life != Life::Valid;
-        let task = Task::new(identifier, Arc::clone(self), start, Arc::default(), refused);
+        let session = Arc::clone(self);
+        let now = metrics::date_now();
+        let task = Task::new(identifier, session, start, Arc::default(), now, refused);
         if !refused {
             state.insert(&task);
         }

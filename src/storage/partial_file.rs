@@ -304,6 +304,11 @@ impl PartialFile {
         }
     }
 
+    /// Whether somebody may come back for the file.
+    pub fn is_told_of(&self) -> bool {
+        self.confirmed || self.told > 0
+    }
+
     /// Lets the file stay when this process lets go of it. False when it is not there any more.
     pub fn confirm(&mut self) -> bool {
         if !names(&self.path(), &self.file).unwrap_or(false) {

@@ -50,13 +50,14 @@ impl Task {
         if let (Some(download), Some(response)) = (&next.download, &state.response) {
             download.accept(response);
         }
-        next.adopt_counters(self);
+        next.continue_from(self);
         next.adopt_progress(progress);
         let mut theirs = next.state.locked();
         theirs.machine = std::mem::replace(&mut state.machine, Machine::completed());
         theirs.current = Arc::clone(&state.current);
         theirs.response = state.response.clone();
         theirs.delegate = state.delegate.take();
+        theirs.description = state.description.clone();
         theirs.outcome = state.outcome.take();
         theirs.spent = state.spent.take();
         let ended = theirs.outcome.is_some();

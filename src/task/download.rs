@@ -376,6 +376,7 @@ impl Task {
                 let offset = i64::try_from(file.length()).unwrap_or(i64::MAX);
                 download.written.store(offset, Ordering::Relaxed);
                 download.told.store(offset, Ordering::Relaxed);
+                self.note_leap();
                 self.push_if_asked(Method::DidResumeAtOffset, || Event::ResumedAt(offset));
             }
             (Some(file), Plan::Whole) => file.restart()?,
@@ -464,17 +465,14 @@ impl Task {
     fn produce(&self, writer: &mut Writer, for_good: bool) -> Option<Arc<Data>> {
         let file = writer.file.as_mut().filter(|_| writer.open)?;
         let response = self.response()?;
-        let original = self.original_request();
         // What it began with is what would be requested again.
-        if original.method() != "GET" {
-            return None;
-        }
+        let original = self.original_request();
         let download = self.download.as_ref()?;
         let proven = match &download.origin {
             Origin::Earlier(data, _) if download.plan() == Plan::Rest => Some(&data.validator),
             _ => None,
         };
-        let validator = resume::resumability(&self.current_request(), &response, proven)?;
+        let validator = resume::resumability(original, &response, proven)?;
         if for_good {
             file.confirm().then_some(())?;
         } else {
@@ -511,14 +509,20 @@ impl Task {
                 .flatten()
         });
         let own_failure = failure.is_some();
+        // Of a file that cannot be written to any more nothing stays, unless that was promised.
+        let promised = failure
+            .as_ref()
+            .is_some_and(|failure| failure.code() == error_code::CANNOT_WRITE_TO_FILE)
+            && writer.file.as_ref().is_some_and(PartialFile::is_told_of);
+        let lost = own_failure && !promised;
         let producing = download.state.locked().producing.is_some();
         let ends_well = download.state.locked().finished.is_some();
-        let wanted = !ends_well && !own_failure && (producing || !self.is_cancelled());
+        let wanted = !ends_well && !lost && (producing || !self.is_cancelled());
         let data = wanted.then(|| self.produce(writer, true)).flatten();
         // Resume data that led to nothing are as good as before.
         let data = data.or_else(|| self.unused_origin(download, writer).filter(|_| wanted));
         match writer.file.take() {
-            Some(file) if own_failure => file.discard(),
+            Some(file) if lost => file.discard(),
             _ => {}
         }
         self.report_download(download, true);

@@ -66,7 +66,7 @@ impl Task {
         let transactions = transactions
             .filter(|transactions| !transactions.is_empty())
             .unwrap_or_else(|| vec![Transaction::unbegun(current, f64::NAN)]);
-        let interval = DateInterval::between(self.created, metrics::date_now());
+        let interval = DateInterval::between(self.created(), metrics::date_now());
         let delivered = self.count_of_bytes_received();
         Some(TaskMetrics::new(transactions, interval, delivered))
     }

@@ -63,6 +63,14 @@ impl Task {
         }
     }
 
+    /// The same, when it has come that far without having been on the way.
+    pub(super) fn note_leap(&self) {
+        if let Some(progress) = self.progress_if_any() {
+            let (completed, total) = self.progress_counts();
+            progress.leap(completed, total, Instant::now());
+        }
+    }
+
     /// What was sent and received, and how much there is to be sent and received.
     fn progress_counts(&self) -> (i64, i64) {
         let (received, expected) = match &self.download {
@@ -94,5 +102,9 @@ impl ProgressOwner for Task {
 
     fn resume_by_progress(self: Arc<Self>) {
         self.resume();
+    }
+
+    fn progress_released(self: Arc<Self>) {
+        self.cancel_if_unreachable();
     }
 }

@@ -17,7 +17,6 @@ use crate::loading::body::BodyReader;
 use crate::loading::client::{LoadControl, PRIORITY, SUSPENSION};
 use crate::loading::coding::Decoder;
 use crate::loading::http;
-use crate::loading::metrics;
 use crate::loading::priority::Priority;
 use crate::loading::request::RequestValue;
 use crate::loading::response::Response;
@@ -45,7 +44,7 @@ pub(super) struct State {
     pub response: Option<Arc<Response>>,
     pub error: Option<Arc<Error>>,
     pub delegate: Option<Arc<dyn Delegate>>,
-    description: Option<String>,
+    pub description: Option<String>,
     pub handler: Option<TaskHandler>,
     pub mailbox: Mailbox,
     /// Decodes a body that was collected.
@@ -80,8 +79,8 @@ pub struct Task {
     header: Header,
     identifier: u64,
     kind: TaskKind,
-    /// When it was made.
-    pub(super) created: f64,
+    /// When it, or the task whose place it took, was made.
+    created: f64,
     pub(super) this: Weak<Task>,
     pub(super) session: Arc<Session>,
     original: Arc<RequestValue>,
@@ -117,6 +116,7 @@ impl Task {
         session: Arc<Session>,
         start: TaskStart,
         control: Arc<LoadControl>,
+        created: f64,
         refused: bool,
     ) -> Arc<Task> {
         let TaskStart {
@@ -130,7 +130,7 @@ impl Task {
             header: Header::new(Class::Task),
             identifier,
             kind,
-            created: metrics::date_now(),
+            created,
             this: Weak::clone(this),
             session,
             has_handler: handler.is_some(),
@@ -167,6 +167,10 @@ impl Task {
 
     pub fn identifier(&self) -> u64 {
         self.identifier
+    }
+
+    pub fn created(&self) -> f64 {
+        self.created
     }
 
     pub fn control(&self) -> &Arc<LoadControl> {
@@ -365,12 +369,15 @@ impl Task {
         effect
     }
 
-    /// Cancels a task that was never resumed and that nobody can reach any more.
+    /// Cancels a suspended task that nobody can reach any more to resume it.
     pub fn cancel_if_unreachable(self: &Arc<Self>) {
         // A session knows its tasks and hands them out, but not one that it refused.
         let unreachable = !self.header.is_external()
             && (self.refused || !self.session.is_external())
-            && !self.state.locked().machine.was_started();
+            && self.task_state() == TaskState::Suspended
+            && !self
+                .progress_if_any()
+                .is_some_and(|progress| progress.is_reachable());
         if unreachable {
             self.cancel();
         }
@@ -425,14 +432,16 @@ impl Task {
         self.state.locked().machine.is_cancelled()
     }
 
-    /// Goes on counting where another task was.
-    pub(super) fn adopt_counters(&self, other: &Task) {
+    /// Goes on where another task was: with what it counted and preferred.
+    pub(super) fn continue_from(&self, other: &Task) {
         for (ours, theirs) in [
             (&self.sent, &other.sent),
             (&self.expected_to_receive, &other.expected_to_receive),
         ] {
             ours.store(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+        let incremental = other.incremental.load(Ordering::Relaxed);
+        self.incremental.store(incremental, Ordering::Relaxed);
     }
 
     pub(super) fn post_if(self: &Arc<Self>, post: bool) {

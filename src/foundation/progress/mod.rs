@@ -37,6 +37,8 @@ pub trait ProgressOwner: Send + Sync {
     fn cancel_by_progress(self: Arc<Self>);
     fn pause_by_progress(self: Arc<Self>);
     fn resume_by_progress(self: Arc<Self>);
+    /// The program let go of the mirror.
+    fn progress_released(self: Arc<Self>);
 }
 
 /// A block of the caller's that hears of a signal. Dropping it releases its context.
@@ -188,6 +190,15 @@ impl Progress {
         self.owner.as_ref()?.locked().upgrade()
     }
 
+    /// Whether the program can do something to this, by itself or by a parent.
+    pub fn is_reachable(&self) -> bool {
+        self.header.is_external() || {
+            let state = self.state.locked();
+            let parent = state.parent.as_ref();
+            parent.is_some_and(|parent| parent.strong_count() > 0)
+        }
+    }
+
     /// Whether this is the mirror of a task, which sets what there is to set.
     pub fn is_mirror(&self) -> bool {
         self.owner.is_some()
@@ -210,6 +221,12 @@ impl Progress {
             state.counts.total = total;
             changed
         });
+    }
+
+    /// The work is that far at once, which says nothing of its rate.
+    pub fn leap(self: &Arc<Self>, completed: i64, total: i64, now: Instant) {
+        self.state.locked().meter.restart();
+        self.update(completed, total, now);
     }
 
     /// The work has ended. After success the fraction is 1, and a parent counts it as done.
@@ -456,6 +473,12 @@ impl Object for Progress {
             if state.paused { ", paused" } else { "" },
             if state.cancelled { ", cancelled" } else { "" },
         )
+    }
+
+    fn external_references_gone(self: Arc<Self>) {
+        if let Some(owner) = self.owner() {
+            owner.progress_released();
+        }
     }
 }
 

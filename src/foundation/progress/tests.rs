@@ -9,6 +9,7 @@ struct Owner {
     cancels: AtomicUsize,
     pauses: AtomicUsize,
     resumes: AtomicUsize,
+    releases: AtomicUsize,
 }
 
 impl ProgressOwner for Owner {
@@ -22,6 +23,10 @@ impl ProgressOwner for Owner {
 
     fn resume_by_progress(self: Arc<Self>) {
         self.resumes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn progress_released(self: Arc<Self>) {
+        self.releases.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -141,6 +146,21 @@ fn success_finishes_a_mirror_and_nothing_else_does() {
     assert!(!progress.is_finished());
     assert_eq!((progress.fraction(), above.fraction()), (0.5, 0.25));
     assert!(progress.add_child(&Progress::discrete(1), 1).is_err());
+}
+
+/// A download that goes on where an earlier one was.
+#[test]
+fn what_was_done_before_does_not_count_as_speed() {
+    let (_owner, progress) = mirror();
+    let start = Instant::now();
+    progress.update(0, -1, start);
+    progress.leap(1_000_000, 2_000_000, start + Duration::from_millis(500));
+    assert_eq!(
+        (progress.completed(), progress.total()),
+        (1_000_000, 2_000_000)
+    );
+    progress.update(1_000_500, 2_000_000, start + Duration::from_secs(1));
+    assert_eq!(progress.throughput(start + Duration::from_secs(1)), Some(1000));
 }
 
 #[test]

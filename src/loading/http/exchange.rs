@@ -75,6 +75,8 @@ pub struct Exchange {
     sink: Sink,
     pub received: usize,
     body: Body,
+    /// How long that is, where the server was told.
+    length: Option<u64>,
     pub sent: u64,
     /// The body's stream has nothing to send now.
     pub hungry: bool,
@@ -120,6 +122,7 @@ pub struct Start<'a> {
     pub wants_metrics: bool,
     pub wants_informational: bool,
     pub body: Body,
+    pub length: Option<u64>,
     pub repeatable: bool,
 }
 
@@ -140,6 +143,7 @@ impl Exchange {
             },
             received: 0,
             body: start.body,
+            length: start.length,
             sent: 0,
             hungry: false,
             wants_new_body: false,
@@ -394,6 +398,13 @@ impl Transfer for Exchange {
             }
             Body::Feed(feed) => match feed.take(buffer) {
                 Taken::Bytes(count) => count,
+                Taken::End if self.length.is_some_and(|length| self.sent < length) => {
+                    let reason = "The body’s stream ended before as much had come as the \
+                                  request’s Content-Length announces.";
+                    let failure = Failure::new(error_code::REQUEST_BODY_STREAM_EXHAUSTED);
+                    self.failure = Some(failure.detail(reason));
+                    return Supply::Abort;
+                }
                 Taken::End => 0,
                 Taken::Wait => {
                     self.hungry = true;

@@ -66,6 +66,9 @@ fn common(handle: &Handle, secure: bool) {
     // Without it, ending a transfer may wait for a resolver thread.
     handle.set_long(curl::OPTION_QUICK_EXIT, 1);
     handle.set_long(curl_sys::CURLOPT_PATH_AS_IS, 1);
+    // Redirects are followed here. libcurl asks again, unasked, when the answer is 417; that is then
+    // one redirect too many.
+    handle.set_long(curl_sys::CURLOPT_MAXREDIRS, 0);
     handle.set_long(curl_sys::CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
     // No proxy: without this libcurl looks for one in the environment, which another thread of the
     // program may be changing.

@@ -74,6 +74,7 @@ pub fn prepare(
         wants_metrics: start.wants_metrics,
         wants_informational: start.wants_informational,
         body: body(start, request, stream)?,
+        length: u64::try_from(request.body_length()).ok(),
         repeatable: options::is_idempotent(request.method()),
     });
     let mut without_secrets = None;

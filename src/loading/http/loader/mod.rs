@@ -112,6 +112,11 @@ impl World for Loader {
 
     fn finished(&mut self, engine: &mut Engine, key: usize, code: u32) {
         self.current = Some(key);
+        // All of the answer is there, which libcurl would not leave at that.
+        let code = match code {
+            curl_sys::CURLE_TOO_MANY_REDIRECTS => curl_sys::CURLE_OK,
+            code => code,
+        };
         // What the callbacks noted comes first: a redirect, or HTTP/2.
         self.attend(engine, key);
         let stage = self.loads.get_mut(key).map(|load| &mut load.stage);
