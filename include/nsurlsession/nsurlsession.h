@@ -34,7 +34,8 @@ void *NSURLSESSION_NULLABLE nsurlsession_retain(const void *NSURLSESSION_NULLABL
 /**
  * -[NSObject release]. Gives a reference back; with the last one the object is freed. Any thread
  * may call this, inside any callback; it never waits. NULL does nothing. A handle that was only
- * lent is not released: that is logged.
+ * lent is not released: that is logged. A task that is suspended, or was never resumed, is
+ * cancelled when neither it nor its session nor its progress can be used to resume it any more.
  */
 void nsurlsession_release(const void *NSURLSESSION_NULLABLE object);
 
@@ -78,8 +79,9 @@ nsurlsession_configuration_t *NSURLSESSION_NULLABLE nsurlsession_configuration_e
 /**
  * -[NSURLSessionConfiguration timeoutIntervalForRequest]. Seconds without anything moving after
  * which a task fails with NSURLSESSION_ERROR_TIMED_OUT; 60 by default. It counts from the moment
- * the task has a connection to try, not while it is suspended or its delegate holds it up, and a
- * timeout that was set on the request takes its place. NULL: 0.
+ * the task has a connection to try, not while it is suspended, its delegate holds it up or the
+ * stream of its body has nothing to give, and a timeout that was set on the request takes its
+ * place. NULL: 0.
  */
 double nsurlsession_configuration_timeout_interval_for_request(
     const nsurlsession_configuration_t *NSURLSESSION_NULLABLE configuration);
@@ -650,8 +652,9 @@ nsurlsession_task_t *NSURLSESSION_NULLABLE nsurlsession_download_task_with_resum
 /**
  * -[NSURLSessionDownloadTask cancelByProducingResumeData:]. Cancels the task and calls `handler`
  * exactly once, on a thread of the library's, with what a later task can go on from. With NULL
- * when that cannot be: the response was not that of a GET, had neither a strong ETag nor a
- * Last-Modified date, or had a content coding; or the task was completed. The task completes with
+ * when that cannot be: the request was no GET or asked for a range of its own; the response had
+ * neither a strong ETag nor a Last-Modified date before its Date, had a content coding, or said
+ * "Accept-Ranges: none"; or the task was completed or cancelled. The task completes with
  * NSURLSESSION_ERROR_CANCELLED, which has the same data in its user info. The first part of the
  * file stays in the temporary directory until a task goes on with it, or for a week. NULL for the
  * task: the handler is not called. NULL for the handler: the data are in the error alone.

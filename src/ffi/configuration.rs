@@ -53,8 +53,9 @@ pub unsafe extern "C" fn nsurlsession_configuration_ephemeral() -> *mut nsurlses
 
 /// -[NSURLSessionConfiguration timeoutIntervalForRequest]. Seconds without anything moving after
 /// which a task fails with NSURLSESSION_ERROR_TIMED_OUT; 60 by default. It counts from the moment
-/// the task has a connection to try, not while it is suspended or its delegate holds it up, and a
-/// timeout that was set on the request takes its place. NULL: 0.
+/// the task has a connection to try, not while it is suspended, its delegate holds it up or the
+/// stream of its body has nothing to give, and a timeout that was set on the request takes its
+/// place. NULL: 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_configuration_timeout_interval_for_request(
     configuration: *const nsurlsession_configuration_t,

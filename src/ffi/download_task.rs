@@ -187,8 +187,9 @@ pub unsafe extern "C" fn nsurlsession_download_task_with_resume_data_completion_
 
 /// -[NSURLSessionDownloadTask cancelByProducingResumeData:]. Cancels the task and calls `handler`
 /// exactly once, on a thread of the library's, with what a later task can go on from. With NULL
-/// when that cannot be: the response was not that of a GET, had neither a strong ETag nor a
-/// Last-Modified date, or had a content coding; or the task was completed. The task completes with
+/// when that cannot be: the request was no GET or asked for a range of its own; the response had
+/// neither a strong ETag nor a Last-Modified date before its Date, had a content coding, or said
+/// "Accept-Ranges: none"; or the task was completed or cancelled. The task completes with
 /// NSURLSESSION_ERROR_CANCELLED, which has the same data in its user info. The first part of the
 /// file stays in the temporary directory until a task goes on with it, or for a week. NULL for the
 /// task: the handler is not called. NULL for the handler: the data are in the error alone.

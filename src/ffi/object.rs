@@ -292,7 +292,8 @@ pub unsafe extern "C" fn nsurlsession_retain(object: *const c_void) -> *mut c_vo
 
 /// -[NSObject release]. Gives a reference back; with the last one the object is freed. Any thread
 /// may call this, inside any callback; it never waits. NULL does nothing. A handle that was only
-/// lent is not released: that is logged.
+/// lent is not released: that is logged. A task that is suspended, or was never resumed, is
+/// cancelled when neither it nor its session nor its progress can be used to resume it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsurlsession_release(object: *const c_void) {
     const NAME: &str = "nsurlsession_release";
