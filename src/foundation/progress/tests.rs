@@ -160,7 +160,10 @@ fn what_was_done_before_does_not_count_as_speed() {
         (1_000_000, 2_000_000)
     );
     progress.update(1_000_500, 2_000_000, start + Duration::from_secs(1));
-    assert_eq!(progress.throughput(start + Duration::from_secs(1)), Some(1000));
+    assert_eq!(
+        progress.throughput(start + Duration::from_secs(1)),
+        Some(1000)
+    );
 }
 
 #[test]
