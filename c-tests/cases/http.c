@@ -1215,3 +1215,36 @@ TEST(tls_without_http2)
     }
     session_end(session);
 }
+
+/* ---- One request after the other -------------------------------------------------------------- */
+
+/* Whatever the requests before it were and came to, a plain one is as if it were the first. */
+TEST(nothing_of_a_request_stays_for_the_next)
+{
+    nsurlsession_t *session = session_for(NULL);
+    for (unsigned round = 0; round < 3; round++) {
+        nsurlsession_request_t *requests[] = {
+            request_for("GET", fault_url("/echo"), "X-Own", "1", "User-Agent", "own",
+                        "Accept-Encoding", "identity", NULL),
+            request_for("GET", fault_url("/echo"), "X-Own", "1", NULL),
+            with_body(request_for("POST", fault_url("/echo"), NULL), "body", 4),
+            request_for("HEAD", fault_url("/echo"), NULL),
+            request_for("DELETE", fault_url("/echo"), NULL),
+            with_timeout(request_for("GET", fault_url("/echo"), NULL), 1000),
+            request_for("GET", fault_url("/status?code=404"), NULL),
+            request_for("GET", fault_url("/cut?after=10&size=20"), NULL),
+            request_for("GET", fault_url("/redirect?code=302&to=%2Fecho"), NULL),
+            request_for("GET", tls_h2_url("/echo"), "X-Own", "1", NULL),
+        };
+        for (size_t index = 0; index < sizeof requests / sizeof *requests; index++) {
+            load(session, requests[index]);
+            const char *echo = get_text(session, fault_url("/echo"));
+            CHECK_CONTAINS(echo, "GET /echo HTTP/1.1");
+            CHECK(echoed(echo, "X-Own") == NULL);
+            CHECK(echoed(echo, "Content-Length") == NULL);
+            CHECK_CONTAINS(echoed(echo, "User-Agent"), "libnsurlsession/");
+            CHECK_CONTAINS(echoed(echo, "Accept-Encoding"), "gzip");
+        }
+    }
+    session_end(session);
+}

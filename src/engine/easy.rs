@@ -1,13 +1,12 @@
 //! A `CURL`: one transfer, with its callbacks and options.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, OnceCell, UnsafeCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use curl_sys::{curl_off_t, curl_slist, curl_socket_t};
@@ -15,8 +14,8 @@ use curl_sys::{curl_off_t, curl_slist, curl_socket_t};
 use super::curl::{self, ParsedUrl};
 use super::handle::Handle;
 use super::multi::Multi;
-use super::{process, sockets};
-use crate::foundation::sync::Lock;
+use super::sockets;
+use super::template::{Prepared, Template};
 
 /// What a write callback says about the body so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub enum Supply {
 
 /// Receives what libcurl reads and gives what it sends. Called on the loop thread, while libcurl
 /// is working: it must not call libcurl, other than to ask the handle for what it knows.
-pub trait Transfer {
+pub trait Transfer: 'static {
     /// The request is about to be sent, once more if the connection was lost before an answer came.
     /// False when that must not happen. Asked only after `ask_before_sending`.
     fn starts(&mut self, handle: &Handle) -> bool;
@@ -55,63 +54,27 @@ pub trait Transfer {
     fn rewind(&mut self, offset: u64) -> bool;
 }
 
-struct State<T> {
+pub(super) struct State<T> {
     transfer: UnsafeCell<T>,
     error: UnsafeCell<[c_char; curl_sys::CURL_ERROR_SIZE]>,
     panicked: Cell<bool>,
-    /// For the callbacks; whoever has the `Easy` frees it.
-    handle: Handle,
+    /// For the callbacks, once there is one; whoever has the `Easy` frees it.
+    handle: OnceCell<Handle>,
 }
 
-/// The options that all handles of a kind share. A copy of a handle costs less than a new one and a
-/// dozen options.
-pub struct Template<T> {
-    handle: Mutex<Handle>,
-    transfers: PhantomData<fn(T)>,
-}
-
-impl<T: Transfer> Template<T> {
-    /// `None` without memory, and when the process is ending. Lives as long as the process.
-    pub fn new(options: impl FnOnce(&Handle)) -> Option<Template<T>> {
-        process::initialise();
-        // libcurl takes a lock of its own in this call. The loop has its turn already; one thread
-        // may have several.
-        let turn = process::Turn::begin()?;
-        // SAFETY: libcurl is initialised; NULL is checked.
-        let handle = Handle(NonNull::new(unsafe { curl_sys::curl_easy_init() })?);
-        drop(turn);
-        let callbacks = [
-            (
-                curl_sys::CURLOPT_HEADERFUNCTION,
-                header_callback::<T> as *const c_void,
-            ),
-            (
-                curl_sys::CURLOPT_WRITEFUNCTION,
-                write_callback::<T> as *const c_void,
-            ),
-            (
-                curl_sys::CURLOPT_OPENSOCKETFUNCTION,
-                open_socket as *const c_void,
-            ),
-            (
-                curl_sys::CURLOPT_CLOSESOCKETFUNCTION,
-                close_socket as *const c_void,
-            ),
-        ];
-        for (option, function) in callbacks {
-            handle.set_pointer(option, function);
-        }
-        options(&handle);
-        Some(Template {
-            handle: Mutex::new(handle),
-            transfers: PhantomData,
+impl<T> State<T> {
+    pub(super) fn new(transfer: T) -> Box<State<T>> {
+        Box::new(State {
+            transfer: UnsafeCell::new(transfer),
+            error: UnsafeCell::new([0; curl_sys::CURL_ERROR_SIZE]),
+            panicked: Cell::new(false),
+            handle: OnceCell::new(),
         })
     }
 
-    fn copy(&self) -> Option<Handle> {
-        let handle = self.handle.locked();
-        // SAFETY: the handle is live and used by this thread alone; NULL is checked.
-        NonNull::new(unsafe { curl_sys::curl_easy_duphandle(handle.0.as_ptr()) }).map(Handle)
+    /// The handle whose callback runs.
+    fn handle(&self) -> &Handle {
+        self.handle.get().expect("callbacks come from a handle")
     }
 }
 
@@ -125,6 +88,9 @@ pub struct Easy<T: Transfer> {
     multi: Option<Rc<Multi>>,
     /// It was in a multi handle.
     used: bool,
+    /// What it is a copy of, as long as it has no other options than its own and those that `attach`
+    /// and `reset` set: then another transfer may have it.
+    template: Option<&'static Template<T>>,
 }
 
 /// A URL that was parsed beforehand: libcurl would do that on the loop, for each transfer.
@@ -160,7 +126,26 @@ impl Drop for Address {
     }
 }
 
-struct List(*mut curl_slist);
+/// Lines of text.
+pub struct List(*mut curl_slist);
+
+// SAFETY: nothing in it belongs to a thread.
+unsafe impl Send for List {}
+
+impl List {
+    /// Without line breaks.
+    pub fn new(lines: impl Iterator<Item = CString>) -> List {
+        let mut list: *mut curl_slist = null_mut();
+        for line in lines {
+            // SAFETY: appends a copy of the string; NULL (out of memory) leaves the list as it was.
+            let longer = unsafe { curl_sys::curl_slist_append(list, line.as_ptr()) };
+            if !longer.is_null() {
+                list = longer;
+            }
+        }
+        List(list)
+    }
+}
 
 impl Drop for List {
     fn drop(&mut self) {
@@ -179,14 +164,18 @@ impl<T: Transfer> Deref for Easy<T> {
 
 impl<T: Transfer> Easy<T> {
     /// A handle with the template's options. `None` without memory.
-    pub fn new(template: &Template<T>, transfer: T) -> Option<Easy<T>> {
+    pub fn new(template: &'static Template<T>, transfer: T) -> Option<Easy<T>> {
         let handle = template.copy()?;
-        let state = Box::new(State {
-            transfer: UnsafeCell::new(transfer),
-            error: UnsafeCell::new([0; curl_sys::CURL_ERROR_SIZE]),
-            panicked: Cell::new(false),
-            handle: Handle(handle.0),
-        });
+        Some(Self::attach(handle, template, State::new(transfer)))
+    }
+
+    pub(super) fn attach(
+        handle: Handle,
+        template: &'static Template<T>,
+        state: Box<State<T>>,
+    ) -> Easy<T> {
+        // It is new: there was no handle yet.
+        let _ = state.handle.set(Handle(handle.0));
         let easy = Easy {
             handle,
             state: NonNull::from(Box::leak(state)),
@@ -194,6 +183,7 @@ impl<T: Transfer> Easy<T> {
             headers: None,
             multi: None,
             used: false,
+            template: Some(template),
         };
         let data = easy.state.as_ptr().cast_const().cast::<c_void>();
         easy.set_pointer(
@@ -202,7 +192,25 @@ impl<T: Transfer> Easy<T> {
         );
         easy.set_pointer(curl_sys::CURLOPT_HEADERDATA, data);
         easy.set_pointer(curl_sys::CURLOPT_WRITEDATA, data);
-        Some(easy)
+        easy
+    }
+
+    /// Takes back what `attach`, `set_url` and `set_headers` set.
+    fn reset(&self) {
+        for option in [
+            curl_sys::CURLOPT_ERRORBUFFER,
+            curl_sys::CURLOPT_HEADERDATA,
+            curl_sys::CURLOPT_WRITEDATA,
+            curl_sys::CURLOPT_HTTPHEADER,
+            curl::OPTION_CURLU,
+        ] {
+            self.set_pointer(option, std::ptr::null());
+        }
+    }
+
+    /// Options of its own are set on it: no other transfer may have it.
+    pub fn spoil(&mut self) {
+        self.template = None;
     }
 
     fn state(&self) -> &State<T> {
@@ -242,18 +250,10 @@ impl<T: Transfer> Easy<T> {
         self.url = Some(url);
     }
 
-    /// Sets the request's header lines, without line breaks.
-    pub fn set_headers(&mut self, lines: impl Iterator<Item = CString>) {
-        let mut list: *mut curl_slist = null_mut();
-        for line in lines {
-            // SAFETY: appends a copy of the string; NULL (out of memory) leaves the list as it was.
-            let longer = unsafe { curl_sys::curl_slist_append(list, line.as_ptr()) };
-            if !longer.is_null() {
-                list = longer;
-            }
-        }
-        self.set_pointer(curl_sys::CURLOPT_HTTPHEADER, list.cast_const().cast());
-        self.headers = Some(List(list));
+    /// Sets the request's header lines.
+    pub fn set_headers(&mut self, list: List) {
+        self.set_pointer(curl_sys::CURLOPT_HTTPHEADER, list.0.cast_const().cast());
+        self.headers = Some(list);
     }
 
     /// libcurl's own words about what went wrong.
@@ -307,32 +307,26 @@ impl<T: Transfer> Easy<T> {
     }
 }
 
-/// A handle that was made ready and never used, on its way to the loop: making one costs enough
-/// to be done by whoever wants the transfer.
-pub struct Prepared<T: Transfer>(Easy<T>);
-
-// SAFETY: libcurl lets a handle be used by any thread, one at a time, and one that was in no multi
-// handle yet (see `Easy::prepared`) shares nothing with others. One that was used does: libcurl
-// counts references to what it shares with connections, and not atomically, so that such a handle
-// must be freed on the loop.
-unsafe impl<T: Transfer + Send> Send for Prepared<T> {}
-
-impl<T: Transfer> Prepared<T> {
-    /// Takes the handle to this thread.
-    pub fn arrive(self) -> Easy<T> {
-        self.0
-    }
-}
-
 impl<T: Transfer> Easy<T> {
     /// Lets the handle go to another thread. `None` if it was used already.
     pub fn prepared(self) -> Option<Prepared<T>> {
-        (!self.used).then(|| Prepared(self))
+        (!self.used).then(|| Prepared::with_handle(self))
     }
 
-    /// Frees the handle and gives back the transfer.
-    pub fn end(mut self) -> Ended<T> {
-        self.free();
+    /// Frees the handle, or keeps it for another transfer if it served this one well, and gives back
+    /// the transfer.
+    pub fn end(mut self, well: bool) -> Ended<T> {
+        self.leave_multi();
+        let kept = match self.template.filter(|_| well && self.used) {
+            Some(template) => {
+                self.reset();
+                template.keep(Handle(self.handle.0))
+            }
+            None => false,
+        };
+        if !kept {
+            self.free();
+        }
         let leftovers = (self.headers.take(), self.url.take());
         // SAFETY: made by `Box::leak`; libcurl does not know it any more, and `drop` is not run.
         let state = unsafe { Box::from_raw(self.state.as_ptr()) };
@@ -343,16 +337,20 @@ impl<T: Transfer> Easy<T> {
         }
     }
 
-    /// Frees libcurl's part.
-    fn free(&mut self) {
-        let multi = self.multi.take();
-        // SAFETY: the handle is live, in `multi` if that is set, and not used after this.
-        unsafe {
-            if let Some(multi) = &multi {
+    fn leave_multi(&mut self) {
+        if let Some(multi) = self.multi.take() {
+            // SAFETY: the handle is live and in `multi`.
+            unsafe {
                 curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.0.as_ptr());
             }
-            curl_sys::curl_easy_cleanup(self.handle.0.as_ptr());
         }
+    }
+
+    /// Frees libcurl's part.
+    fn free(&mut self) {
+        self.leave_multi();
+        // SAFETY: the handle is live, in no multi handle, and not used after this.
+        unsafe { curl_sys::curl_easy_cleanup(self.handle.0.as_ptr()) }
     }
 }
 
@@ -443,6 +441,31 @@ unsafe fn handed<'a>(pointer: *mut c_char, size: usize, count: usize) -> &'a [u8
     unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), length) }
 }
 
+/// The callbacks that all handles of a kind have.
+pub(super) fn set_callbacks<T: Transfer>(handle: &Handle) {
+    let callbacks = [
+        (
+            curl_sys::CURLOPT_HEADERFUNCTION,
+            header_callback::<T> as *const c_void,
+        ),
+        (
+            curl_sys::CURLOPT_WRITEFUNCTION,
+            write_callback::<T> as *const c_void,
+        ),
+        (
+            curl_sys::CURLOPT_OPENSOCKETFUNCTION,
+            open_socket as *const c_void,
+        ),
+        (
+            curl_sys::CURLOPT_CLOSESOCKETFUNCTION,
+            close_socket as *const c_void,
+        ),
+    ];
+    for (option, function) in callbacks {
+        handle.set_pointer(option, function);
+    }
+}
+
 extern "C" fn header_callback<T: Transfer>(
     pointer: *mut c_char,
     size: usize,
@@ -479,13 +502,13 @@ fn take<T: Transfer>(
     // Anything but the length given makes libcurl fail the transfer.
     const FAILED: usize = usize::MAX;
     enter::<T, usize>(data, FAILED, |state, transfer| {
-        match give(transfer, bytes, &state.handle) {
+        match give(transfer, bytes, state.handle()) {
             Flow::Continue => bytes.len(),
             Flow::Pause => {
                 // The bytes are taken and the reading stops here. Returning CURL_WRITEFUNC_PAUSE would
                 // make libcurl keep a copy of them.
                 // SAFETY: one of the few calls that libcurl allows in a callback; pausing calls nothing.
-                unsafe { curl_sys::curl_easy_pause(state.handle.0.as_ptr(), curl::PAUSE_RECV) };
+                unsafe { curl_sys::curl_easy_pause(state.handle().0.as_ptr(), curl::PAUSE_RECV) };
                 bytes.len()
             }
             Flow::Abort => FAILED,
@@ -523,7 +546,7 @@ extern "C" fn prerequest_callback<T: Transfer>(
     _local_port: c_int,
 ) -> c_int {
     enter::<T, c_int>(data, curl::PREREQ_ABORT, |state, transfer| {
-        if transfer.starts(&state.handle) {
+        if transfer.starts(state.handle()) {
             0
         } else {
             curl::PREREQ_ABORT

@@ -9,5 +9,6 @@ pub mod multi;
 pub mod process;
 pub mod reactor;
 pub mod sockets;
+pub mod template;
 pub mod timers;
 pub mod tls;

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use super::client::LoadStart;
 use super::metrics::Transaction;
 use super::request::RequestValue;
-use crate::engine::easy::{Ended, Prepared};
+use crate::engine::easy::Ended;
+use crate::engine::template::Prepared;
 
 /// What is left of a load that ended. It may hold the last reference to something of the program's
 /// (a body with a deallocator, a queue with an executor), so it is not let go on the loop.

@@ -1,14 +1,16 @@
 //! Turns a request into libcurl's options.
 
 use std::ffi::{CStr, CString, c_long};
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::exchange::Exchange;
 use crate::engine::curl;
-use crate::engine::easy::{Address, Easy, Template};
+use crate::engine::easy::{Address, Easy, List};
 use crate::engine::handle::Handle;
+use crate::engine::template::Template;
 use crate::foundation::headers::HeaderFields;
 use crate::foundation::process::PerProcess;
 use crate::loading::coding::ACCEPT_ENCODING;
@@ -110,6 +112,9 @@ pub fn apply(
     idle_timeout: Duration,
     priority: Priority,
 ) -> bool {
+    if !is_plain(request, additional, idle_timeout, priority) {
+        easy.spoil();
+    }
     if idle_timeout >= CONNECT_TIMEOUT {
         easy.set_long(curl_sys::CURLOPT_CONNECTTIMEOUT_MS, NO_CONNECT_TIMEOUT);
     }
@@ -123,27 +128,54 @@ pub fn apply(
         weigh(easy, priority);
     }
     method(easy, request);
-    let mut lines = header_lines(request, additional);
-    if let Some(field) = priority.field()
-        && !is_set(request, additional, "Priority")
-    {
-        lines.extend(CString::new(format!("Priority: {field}")));
-    }
-    easy.set_headers(lines.into_iter());
-    let Some(address) = url.address(|url| Address::parse(&wire_url(url))) else {
+    easy.set_headers(headers(request, additional, priority));
+    let Some(address) = address(url) else {
         return false;
     };
     easy.set_url(address);
     true
 }
 
+/// Whether a request needs no options but its URL and its header lines.
+pub fn is_plain(
+    request: &RequestValue,
+    additional: &HeaderFields,
+    idle_timeout: Duration,
+    priority: Priority,
+) -> bool {
+    idle_timeout < CONNECT_TIMEOUT
+        && priority == Priority::default()
+        && request.method() == "GET"
+        && request.body.is_none()
+        && !is_set(request, additional, "User-Agent")
+        && !is_set(request, additional, "Accept-Encoding")
+}
+
+/// The request's header lines.
+pub fn headers(request: &RequestValue, additional: &HeaderFields, priority: Priority) -> List {
+    let mut lines = header_lines(request, additional);
+    if let Some(field) = priority.field()
+        && !is_set(request, additional, "Priority")
+    {
+        lines.extend(CString::new(format!("Priority: {field}")));
+    }
+    List::new(lines.into_iter())
+}
+
+/// The URL as libcurl takes it. `None` when it refuses the text.
+pub fn address(url: &RequestUrl) -> Option<Arc<Address>> {
+    url.address(|url| Address::parse(&wire_url(url)))
+}
+
 /// Gives an HTTP/2 stream its weight, also in the middle of a transfer.
-pub fn weigh(easy: &Easy<Exchange>, priority: Priority) {
+pub fn weigh(easy: &mut Easy<Exchange>, priority: Priority) {
+    easy.spoil();
     easy.set_long(curl::OPTION_STREAM_WEIGHT, priority.weight() as c_long);
 }
 
 /// Gives libcurl a larger buffer, in the middle of a transfer.
-pub fn hasten(easy: &Easy<Exchange>) {
+pub fn hasten(easy: &mut Easy<Exchange>) {
+    easy.spoil();
     easy.set_long(curl_sys::CURLOPT_BUFFERSIZE, FAST_RECEIVE_BUFFER);
 }
 

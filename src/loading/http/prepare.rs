@@ -7,6 +7,7 @@ use url::Url;
 use super::exchange::{self, Body, Exchange};
 use super::{options, remote};
 use crate::engine::easy::Easy;
+use crate::engine::template::Prepared;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
 use crate::foundation::headers::HeaderFields;
@@ -55,18 +56,15 @@ fn body(
     Some(Body::Feed(Feed::new(origin, begin, notify)))
 }
 
-/// Makes a handle ready for a request. Any thread may do that; what is wrong with the request is
-/// said on the loop.
-///
-/// `stream` is for a body that has to be asked for, or that was sent before.
-pub fn prepare(
+/// The exchange that a request begins. `stream` is for a body that has to be asked for, or that was
+/// sent before.
+fn exchange(
     start: &LoadStart,
     request: &RequestValue,
-    crossed: bool,
+    url: &Url,
     stream: Option<Arc<InputStream>>,
-) -> Option<Easy<Exchange>> {
-    let url = usable_url(request).ok()?;
-    let exchange = Exchange::new(exchange::Start {
+) -> Option<Exchange> {
+    Some(Exchange::new(exchange::Start {
         client: Arc::clone(&start.client),
         control: Arc::clone(&start.control),
         url: url.as_str(),
@@ -76,7 +74,38 @@ pub fn prepare(
         body: body(start, request, stream)?,
         length: u64::try_from(request.body_length()).ok(),
         repeatable: options::is_idempotent(request.method()),
-    });
+    }))
+}
+
+/// Makes all ready for a load's first request, on the thread that begins it.
+pub fn prepare_first(start: &LoadStart) -> Option<Prepared<Exchange>> {
+    let request = &start.request;
+    let additional = &start.additional_headers;
+    let (timeout, priority) = (start.idle_timeout, start.control.priority());
+    if !start.wants_metrics && options::is_plain(request, additional, timeout, priority) {
+        let url = usable_url(request).ok()?;
+        let spare = Prepared::with_spare(options::template(url)?, || {
+            let address = options::address(request.url.as_ref()?)?;
+            let headers = options::headers(request, additional, priority);
+            Some((exchange(start, request, url, None)?, address, headers))
+        });
+        if spare.is_some() {
+            return spare;
+        }
+    }
+    prepare(start, request, false, None)?.prepared()
+}
+
+/// Makes a handle ready for a request. Any thread may do that; what is wrong with the request is
+/// said on the loop.
+pub fn prepare(
+    start: &LoadStart,
+    request: &RequestValue,
+    crossed: bool,
+    stream: Option<Arc<InputStream>>,
+) -> Option<Easy<Exchange>> {
+    let url = usable_url(request).ok()?;
+    let exchange = exchange(start, request, url, stream)?;
     let mut without_secrets = None;
     let additional: &HeaderFields = if crossed {
         let mut fields = HeaderFields::clone(&start.additional_headers);
@@ -87,6 +116,7 @@ pub fn prepare(
     };
     let mut easy = Easy::new(options::template(url)?, exchange)?;
     if start.wants_metrics {
+        easy.spoil();
         easy.ask_before_sending();
     }
     let url = request.url.as_ref()?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::loader::{Command, Loader};
 use super::prepare;
-use crate::engine::easy::Easy;
 use crate::engine::reactor::{self, Remote};
 use crate::foundation::process::PerProcess;
 use crate::loading::client::{CANCEL, Connections, LoadControl, LoadStart};
@@ -26,7 +25,7 @@ pub fn start(start: Box<LoadStart>) -> bool {
     let Some(remote) = remote() else {
         return false;
     };
-    let prepared = prepare::prepare(&start, &start.request, false, None).and_then(Easy::prepared);
+    let prepared = prepare::prepare_first(&start);
     remote.send(Command::Start(start, prepared)).is_ok()
 }
 

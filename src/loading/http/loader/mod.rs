@@ -15,10 +15,10 @@ use super::exchange::{self, Exchange};
 use super::measure::Measurements;
 use super::prepare::{prepare, usable_url};
 use super::{Spent, failure, hosts, options};
-use crate::engine::easy::Prepared;
 use crate::engine::multi::Limits;
 use crate::engine::reactor::{Engine, World};
 use crate::engine::sockets::MultiId;
+use crate::engine::template::Prepared;
 use crate::engine::timers::Timer;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
@@ -402,7 +402,7 @@ impl Loader {
         }
         load.stage = Stage::Moving;
         load.moved = 0;
-        let prepared = load.prepared.take().map(Prepared::arrive);
+        let prepared = load.prepared.take().and_then(Prepared::arrive);
         let supplied = load.supplied.take();
         load.streamed = true;
         let easy = prepared.or_else(|| prepare(&load.start, &load.request, load.crossed, supplied));
@@ -556,10 +556,11 @@ impl Loader {
         load.measure_hop(false);
         load.start.control.slot.store(NO_SLOT, Ordering::Release);
         let (exchange, answer) = match load.stage {
-            Stage::Transferring(easy) => (Some(easy.end()), None),
-            Stage::Redirecting(redirection) => {
-                (Some(redirection.easy.end()), redirection.answer.flatten())
-            }
+            Stage::Transferring(easy) => (Some(easy.end(result.is_ok())), None),
+            Stage::Redirecting(redirection) => (
+                Some(redirection.easy.end(false)),
+                redirection.answer.flatten(),
+            ),
             Stage::Queued | Stage::Admitted | Stage::AskingBody | Stage::Parked | Stage::Moving => {
                 (None, None)
             }
