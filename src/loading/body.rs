@@ -40,10 +40,11 @@ struct Waiting {
 
 impl Waiting {
     /// An empty buffer with room for so many bytes: one that was used before, if there is one.
-    /// Memory that was never touched costs far more to fill than memory that was.
+    /// Memory that was never touched costs far more to fill than memory that was, and most of all
+    /// than memory that is still in the processor's cache: the one that came back last is taken.
     fn buffer(&mut self, length: usize) -> Vec<u8> {
         let fits = |spare: &Vec<u8>| spare.capacity() >= length;
-        if let Some(index) = self.spares.iter().position(fits) {
+        if let Some(index) = self.spares.iter().rposition(fits) {
             return self.spares.swap_remove(index);
         }
         // Fast readers get buffers of one size, so that each fits every read.
@@ -127,11 +128,6 @@ impl BodyPipe {
     /// Whether the window is full.
     pub fn is_full(&self) -> bool {
         self.waiting.locked().paused.is_some()
-    }
-
-    /// Whether whoever delivers this body keeps up with its server.
-    pub fn is_fast(&self) -> bool {
-        self.waiting.locked().window > FAST
     }
 
     /// Takes the next chunk out; it counts as held until `put_back`.

@@ -88,8 +88,6 @@ pub struct Exchange {
     pub activity: Instant,
     /// libcurl does not read, or not send, until it is told to.
     pub paused: (bool, bool),
-    /// libcurl was given a larger buffer.
-    pub hastened: bool,
     /// The client has something to deliver.
     pub announce: bool,
     /// A redirect that the loader has to look at.
@@ -150,7 +148,6 @@ impl Exchange {
             repeatable: start.repeatable,
             activity: Instant::now(),
             paused: (false, false),
-            hastened: false,
             announce: false,
             redirect: None,
             next: None,

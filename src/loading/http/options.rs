@@ -19,10 +19,9 @@ use crate::loading::request::{CachePolicy, RequestUrl, RequestValue};
 use crate::security::roots;
 
 /// libcurl's receive buffer. One buffer serves all transfers of a session, but what one read brings
-/// is what a slow delegate makes wait, for each transfer.
+/// is what a slow delegate makes wait, for each transfer. A larger one makes long bodies slower, not
+/// faster: it and the chunks that its bytes are copied to no longer fit into the processor's cache.
 const RECEIVE_BUFFER: c_long = 64 * 1024;
-/// The same for transfers that have shown that their delegate keeps up.
-const FAST_RECEIVE_BUFFER: c_long = 256 * 1024;
 /// libcurl's largest send buffer, also one for all transfers of a session.
 const SEND_BUFFER: c_long = 2 * 1024 * 1024;
 /// How long libcurl lets a connection take by default. The load's own timers end it, and may be set
@@ -171,12 +170,6 @@ pub fn address(url: &RequestUrl) -> Option<Arc<Address>> {
 pub fn weigh(easy: &mut Easy<Exchange>, priority: Priority) {
     easy.spoil();
     easy.set_long(curl::OPTION_STREAM_WEIGHT, priority.weight() as c_long);
-}
-
-/// Gives libcurl a larger buffer, in the middle of a transfer.
-pub fn hasten(easy: &mut Easy<Exchange>) {
-    easy.spoil();
-    easy.set_long(curl_sys::CURLOPT_BUFFERSIZE, FAST_RECEIVE_BUFFER);
 }
 
 /// The URL without what is not sent: user, password and fragment.

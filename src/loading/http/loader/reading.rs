@@ -1,6 +1,5 @@
 //! Whether libcurl reads and sends: suspension, backpressure, and connections that loads share.
 
-use super::super::options;
 use super::Loader;
 use super::load::Stage;
 use crate::engine::reactor::Engine;
@@ -22,11 +21,6 @@ impl Loader {
         if wanted != exchange.paused {
             exchange.paused = wanted;
             exchange.activity = engine.now();
-            let fast = !exchange.hastened && load.start.control.pipe.is_fast();
-            exchange.hastened |= fast;
-            if fast {
-                options::hasten(easy);
-            }
             easy.pause(wanted.0, wanted.1);
             if wanted.0 {
                 self.stops_reading(key);
