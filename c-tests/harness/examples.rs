@@ -5,14 +5,17 @@ use crate::paths::Paths;
 use crate::process::{bind_to_this_thread, kill_group, signal_group, tool, wait};
 use crate::www::pattern;
 use libtest_mimic::{Failed, Trial};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
 use serde_json::Value;
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const CFLAGS: &str = "CFLAGS=-g -O1 -Werror -fsanitize=address,undefined -fno-sanitize-recover=all";
@@ -384,17 +387,20 @@ fn continues_after(place: &Place, signal: libc::c_int) -> Result<(), String> {
         2 * MIB
     );
     let url = place.url("FAULT_URL", &path);
-    let mut child = place.start("nsurl", &["-C", "-o", "file", &url])?;
-    let kept = wait_for(&place.directory.join("file.nsurl"), &mut child)?;
+    // What is kept is written beside its place and renamed.
+    let renames = Renames::into(&place.directory)?;
+    let child = place.start("nsurl", &["-C", "-o", "file", &url])?;
+    let came = renames.wait();
     signal_group(&child, signal);
     let ran = place.end(child)?;
+    came?;
     match signal {
         libc::SIGKILL => check(ran.status.signal() == Some(signal), || {
             ran.status.to_string()
         })?,
         _ => ran.ended_with(130)?,
     }
-    check(kept && !place.directory.join("file").exists(), || {
+    check(!place.directory.join("file").exists(), || {
         "it was complete".into()
     })?;
 
@@ -413,17 +419,31 @@ fn continues_after(place: &Place, signal: libc::c_int) -> Result<(), String> {
     get(&place.url("FAULT_URL", &format!("/release?name={name}"))).map(drop)
 }
 
-/// Waits for a file that a program writes.
-fn wait_for(path: &Path, child: &mut Child) -> Result<bool, String> {
-    let start = Instant::now();
-    while !path.exists() {
-        if start.elapsed() > LIMIT || !matches!(child.try_wait(), Ok(None)) {
-            kill_group(child);
-            return Err(format!("{} never came", path.display()));
-        }
-        std::thread::sleep(Duration::from_millis(5));
+/// A watch for files that are renamed into a directory.
+struct Renames(OwnedFd);
+
+impl Renames {
+    fn into(directory: &Path) -> Result<Renames, String> {
+        let watch = || {
+            let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+            inotify::add_watch(&watch, directory, inotify::WatchFlags::MOVED_TO)?;
+            Ok(Renames(watch))
+        };
+        watch().map_err(|error: rustix::io::Errno| error.to_string())
     }
-    Ok(true)
+
+    /// Waits for the first one.
+    fn wait(&self) -> Result<(), String> {
+        let mut polled = [PollFd::new(&self.0, PollFlags::IN)];
+        let limit = Timespec {
+            tv_sec: LIMIT.as_secs() as i64,
+            tv_nsec: 0,
+        };
+        match poll(&mut polled, Some(&limit)) {
+            Ok(1) => Ok(()),
+            other => Err(format!("no file came: {other:?}")),
+        }
+    }
 }
 
 fn nsurl_draws_the_timing(place: &Place) -> Result<(), String> {
