@@ -882,6 +882,37 @@ TEST_EACH(timeout_not_while_asked, struct held_row, held_rows)
     session_end(session);
 }
 
+static const struct held_row overdue_rows[] = {
+    {"response", CALLBACK_RESPONSE, "/holdbody?size=20&name=%s",
+     "create, response 200, complete -1001"},
+    {"redirect", CALLBACK_REDIRECT, "/redirect?to=/body?size=10",
+     "create, redirect 302, complete -1001"},
+};
+
+/* The resource's timeout does not wait for answers, and one that comes after it changes nothing. */
+TEST_EACH(timeout_of_the_resource_while_asked, struct held_row, overdue_rows)
+{
+    nsurlsession_configuration_t *configuration = configuration_new();
+    nsurlsession_configuration_set_timeout_interval_for_resource(configuration, stretched(0.3));
+    struct recorder *recorder = recorder_new();
+    recorder_script(recorder, {row->at, 1, ACTION_ANSWER_HELD, false, NULL});
+    nsurlsession_t *session = recorder_session(recorder, configuration, NULL);
+    nsurlsession_release(configuration);
+    const char *name = unique_name();
+    const char *path = strchr(row->path, '%')
+                           ? test_format("%.*s%s", (int)strcspn(row->path, "%"), row->path, name)
+                           : row->path;
+    nsurlsession_task_t *task = nsurlsession_data_task_with_url(session, fault_url(path));
+    nsurlsession_task_resume(task);
+    recorder_wait(recorder, CALLBACK_COMPLETE, 1);
+    recorder_answer(recorder, true);
+    control(test_format("/release?name=%s", name));
+    nsurlsession_release(task);
+    session_end(session);
+    recorder_wait(recorder, CALLBACK_RELEASE, 1);
+    CHECK_LOG(recorder, test_format("%s, invalid nil, release", row->log));
+}
+
 static void wait_inside(struct recorder *recorder, const struct call *call)
 {
     (void)recorder;

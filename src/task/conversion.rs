@@ -18,7 +18,7 @@ impl Task {
     }
 
     pub(super) fn deliver_conversion(self: &Arc<Self>) {
-        // When it was cancelled in between, there is no download.
+        // When it was cancelled in between, or its time was up, there is no download.
         let Some(download) = self.hand_over_load() else {
             return;
         };
@@ -44,7 +44,7 @@ impl Task {
         );
         let progress = Arc::clone(self.progress());
         let mut state = self.state.locked();
-        if state.machine.is_cancelled() {
+        if state.machine.is_cancelled() || state.machine.is_over() {
             return None;
         }
         if let (Some(download), Some(response)) = (&next.download, &state.response) {

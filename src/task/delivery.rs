@@ -117,6 +117,13 @@ impl State {
         self.push(event)
     }
 
+    /// The time is up: what was asked needs no answer any more, and what waits for one is not told.
+    pub fn forgo_answer(&mut self) {
+        if std::mem::take(&mut self.mailbox.blocked) {
+            self.mailbox.events.retain(Event::is_last);
+        }
+    }
+
     pub fn clear_mailbox(&mut self) {
         self.mailbox.events.clear();
     }

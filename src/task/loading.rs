@@ -219,6 +219,9 @@ impl LoadClient for Task {
             return next.finished(result, spent);
         }
         state.machine.end();
+        if matches!(&result, Err(failure) if failure.code() == error_code::TIMED_OUT) {
+            state.forgo_answer();
+        }
         state.spent = Some(spent);
         let own_failure = state.own_failure.take();
         let is_open = self.download.is_some() && own_failure.is_none();

@@ -91,6 +91,11 @@ impl Machine {
         self.phase == Phase::Loading
     }
 
+    /// The last callback has begun.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Completed
+    }
+
     /// Whether callbacks may be delivered now. A cancelled task is in a hurry to end.
     pub fn delivers(&self) -> bool {
         self.cancelled || self.suspensions == 0
