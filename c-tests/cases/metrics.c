@@ -14,16 +14,24 @@ static void keep_metrics(struct recorder *recorder, const struct call *call)
     ((struct seen *)recorder->user)->metrics = nsurlsession_retain(call->metrics);
 }
 
-/* Loads with a delegate that wants metrics; a task that is cancelled first if `cancel`. */
+/* Of a delegate that wants metrics and keeps them in `seen`. */
+static struct recorder *metrics_recorder(struct seen *seen)
+{
+    static const struct step keep = {CALLBACK_METRICS, 1, ACTION_NONE, false, keep_metrics};
+    struct recorder *recorder = recorder_new();
+    recorder->with = 1u << CALLBACK_METRICS;
+    recorder->user = seen;
+    recorder_set_steps(recorder, &keep, 1);
+    return recorder;
+}
+
+/* The metrics of a data task, whose callbacks are to be those of `log`. */
 static nsurlsession_task_metrics_t *metrics_of(nsurlsession_t **session, const char *url,
                                                const char *log)
 {
     struct seen *seen = test_allocate(sizeof *seen);
-    struct recorder *recorder = recorder_new();
-    recorder->with = 1u << CALLBACK_METRICS;
+    struct recorder *recorder = metrics_recorder(seen);
     recorder->merge_data = true;
-    recorder->user = seen;
-    recorder_script(recorder, {CALLBACK_METRICS, 1, ACTION_NONE, false, keep_metrics});
     *session = recorder_session(recorder, NULL, NULL);
     nsurlsession_task_t *task = nsurlsession_data_task_with_url(*session, url);
     nsurlsession_task_resume(task);
@@ -191,10 +199,7 @@ TEST(a_body_that_cannot_be_decoded)
 TEST(a_download_that_cannot_be_decoded)
 {
     struct seen seen = {NULL};
-    struct recorder *recorder = recorder_new();
-    recorder->with = 1u << CALLBACK_METRICS;
-    recorder->user = &seen;
-    recorder_script(recorder, {CALLBACK_METRICS, 1, ACTION_NONE, false, keep_metrics});
+    struct recorder *recorder = metrics_recorder(&seen);
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
     nsurlsession_task_t *task = nsurlsession_download_task_with_url(session, fault_url(CORRUPT));
     nsurlsession_task_resume(task);
@@ -209,9 +214,8 @@ TEST(a_download_that_cannot_be_decoded)
 TEST(a_data_task_that_became_a_download)
 {
     struct seen seen = {NULL};
-    struct recorder *recorder = recorder_new();
-    recorder->with = 1u << CALLBACK_METRICS | 1u << CALLBACK_BECAME_DOWNLOAD;
-    recorder->user = &seen;
+    struct recorder *recorder = metrics_recorder(&seen);
+    recorder->with |= 1u << CALLBACK_BECAME_DOWNLOAD;
     recorder_script(recorder, {CALLBACK_RESPONSE, 1, ACTION_ANSWER_BECOME_DOWNLOAD, false, NULL},
                     {CALLBACK_METRICS, 1, ACTION_NONE, false, keep_metrics});
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
@@ -234,10 +238,7 @@ TEST(a_data_task_that_became_a_download)
 TEST(a_task_that_never_began)
 {
     struct seen seen = {NULL};
-    struct recorder *recorder = recorder_new();
-    recorder->with = 1u << CALLBACK_METRICS;
-    recorder->user = &seen;
-    recorder_script(recorder, {CALLBACK_METRICS, 1, ACTION_NONE, false, keep_metrics});
+    struct recorder *recorder = metrics_recorder(&seen);
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
     nsurlsession_task_t *task = nsurlsession_data_task_with_url(session, fault_url("/echo"));
     nsurlsession_task_cancel(task);
@@ -270,10 +271,7 @@ static void after_metrics(void *context, nsurlsession_data_t *data,
 TEST(with_a_completion_handler_metrics_come_before_it)
 {
     struct seen seen = {NULL};
-    struct recorder *recorder = recorder_new();
-    recorder->with = 1u << CALLBACK_METRICS;
-    recorder->user = &seen;
-    recorder_script(recorder, {CALLBACK_METRICS, 1, ACTION_NONE, false, keep_metrics});
+    struct recorder *recorder = metrics_recorder(&seen);
     nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
     struct handled handled = {LATCH(1), recorder};
     nsurlsession_request_t *request =

@@ -120,5 +120,5 @@ impl Handle {
 
 // SAFETY: libcurl lets a handle be used by any thread, one at a time. Those that go to another are a
 // template's, behind a lock, and unused ones: they are in no multi handle and share nothing with
-// others.
+// others. A template's spares share something, and are reached on the loop alone.
 unsafe impl Send for Handle {}

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::easy::{self, Address, Easy, List, State, Transfer};
 use super::handle::Handle;
 use super::process;
+use super::reactor::Engine;
 use crate::foundation::sync::Lock;
 
 /// So many handles that have ended their transfers are kept for others.
@@ -113,7 +114,7 @@ impl<T: Transfer> Drop for Draft<T> {
 // SAFETY: libcurl lets a handle be used by any thread, one at a time, and one that was in no multi
 // handle yet (see `Easy::prepared`) shares nothing with others. One that was used does: libcurl
 // counts references to what it shares with connections, and not atomically, so that such a handle
-// must be freed on the loop.
+// must be freed on the loop. A draft has no handle, and nothing else in it belongs to a thread.
 unsafe impl<T: Transfer + Send> Send for Prepared<T> {}
 
 impl<T: Transfer> Prepared<T> {
@@ -139,8 +140,8 @@ impl<T: Transfer> Prepared<T> {
         Some(Prepared(Preparation::Draft(Draft { template, parts })))
     }
 
-    /// Takes the handle to the loop's thread. `None` without memory.
-    pub fn arrive(self) -> Option<Easy<T>> {
+    /// Takes the handle to the loop's thread, which alone has an engine. `None` without memory.
+    pub fn arrive(self, _engine: &Engine) -> Option<Easy<T>> {
         match self.0 {
             Preparation::Handle(easy) => Some(easy),
             Preparation::Draft(draft) => draft.arrive(),

@@ -342,6 +342,7 @@ impl Task {
                     state.orders.end |= orders.end;
                     // It stays the only writer: other files come first, then it goes on.
                     drop(state);
+                    drop(writer);
                     return Pool::io().submit_patiently(Arc::new(Writing(Arc::clone(self))));
                 }
                 Ok(Written::All) if orders.end => self.end_writing(download, &mut writer, None),

@@ -402,7 +402,8 @@ impl Loader {
         }
         load.stage = Stage::Moving;
         load.moved = 0;
-        let prepared = load.prepared.take().and_then(Prepared::arrive);
+        let prepared = load.prepared.take();
+        let prepared = prepared.and_then(|prepared| prepared.arrive(engine));
         let supplied = load.supplied.take();
         load.streamed = true;
         let easy = prepared.or_else(|| prepare(&load.start, &load.request, load.crossed, supplied));
