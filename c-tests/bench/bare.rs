@@ -601,6 +601,21 @@ extern "C" fn read_body(
     }
 }
 
+/// The header lines of an upload, to be freed after the transfers. Without them libcurl waits for a
+/// 100 that few servers send.
+fn no_expect() -> *mut sys::curl_slist {
+    // SAFETY: a plain call.
+    unsafe { sys::curl_slist_append(ptr::null_mut(), c"Expect:".as_ptr()) }
+}
+
+/// The options of an upload of `size` bytes.
+fn set_upload(easy: *mut sys::CURL, size: u64, headers: *mut sys::curl_slist) {
+    set!(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
+    set!(easy, CURLOPT_POST, 1 as c_long);
+    set!(easy, CURLOPT_POSTFIELDSIZE_LARGE, size as sys::curl_off_t);
+    set!(easy, CURLOPT_HTTPHEADER, headers);
+}
+
 fn upload(options: &Options) -> Result<(), String> {
     let url = c_string(options.url("url")?)?;
     let size = options.number("size", 512 << 20)?;
@@ -617,17 +632,12 @@ fn upload(options: &Options) -> Result<(), String> {
         headers: Vec::new(),
         held: false,
     };
-    // Without it libcurl waits for a 100 that few servers send.
-    // SAFETY: plain calls; the list is freed after the transfers.
-    let headers = unsafe { sys::curl_slist_append(ptr::null_mut(), c"Expect:".as_ptr()) };
+    let headers = no_expect();
     let (body, answer) = (&raw mut body, &raw mut answer);
     // One after the other.
     let start = |event_loop: &Loop| {
         let easy = easy(event_loop, &url, None);
-        set!(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
-        set!(easy, CURLOPT_POST, 1 as c_long);
-        set!(easy, CURLOPT_POSTFIELDSIZE_LARGE, size as sys::curl_off_t);
-        set!(easy, CURLOPT_HTTPHEADER, headers);
+        set_upload(easy, size, headers);
         if fields {
             set!(easy, CURLOPT_POSTFIELDS, bytes.as_ptr());
         } else {

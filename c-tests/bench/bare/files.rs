@@ -3,11 +3,10 @@
 use std::ffi::{c_char, c_void};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::ptr;
 
 use curl_sys as sys;
 
-use super::{Loop, UPLOAD_BUFFER_SIZE, c_string, easy, status_code};
+use super::{Loop, c_string, easy, no_expect, set_upload, status_code};
 use crate::options::Options;
 use crate::usage::{Meter, over_idle, status};
 
@@ -101,17 +100,12 @@ pub fn upload(options: &Options) -> Result<(), String> {
     let size = file.metadata().map_err(|error| error.to_string())?.len();
     let count = options.number("count", 1)?;
     let event_loop = Loop::new(1);
-    // Without it libcurl waits for a 100 that few servers send.
-    // SAFETY: plain calls; the list is freed after the transfers.
-    let headers = unsafe { sys::curl_slist_append(ptr::null_mut(), c"Expect:".as_ptr()) };
+    let headers = no_expect();
     let mut received = 0u64;
     let (file, received) = (&raw mut file, &raw mut received);
     let start = |event_loop: &Loop| {
         let easy = easy(event_loop, &url, None);
-        set!(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
-        set!(easy, CURLOPT_POST, 1 as super::c_long);
-        set!(easy, CURLOPT_POSTFIELDSIZE_LARGE, size as sys::curl_off_t);
-        set!(easy, CURLOPT_HTTPHEADER, headers);
+        set_upload(easy, size, headers);
         set!(
             easy,
             CURLOPT_READFUNCTION,
