@@ -1,95 +1,101 @@
-//! A `CURL`: one transfer, with its callbacks and options.
+//! A `CURL`: one transfer and its options.
 
-use std::cell::{Cell, OnceCell, UnsafeCell};
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::{CStr, CString, c_void};
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
-use curl_sys::{curl_off_t, curl_slist, curl_socket_t};
+use curl_sys::{CURL, curl_slist};
 
 use super::curl::{self, ParsedUrl};
 use super::handle::Handle;
 use super::multi::Multi;
-use super::sockets;
 use super::template::{Prepared, Template};
+use super::transfer::{State, Transfer, prerequest_callback, read_callback, seek_callback};
 
-/// What a write callback says about the body so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    Continue,
-    /// These bytes were taken; nothing more is to be read for now.
-    Pause,
-    /// The transfer is to fail.
-    Abort,
-}
+/// A handle with the state that its callbacks need, whichever transfer it serves. From a box; libcurl
+/// holds this pointer too.
+pub(super) struct Seat<T>(NonNull<State<T>>);
 
-/// What a read callback gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Supply {
-    /// That many bytes were put into the buffer; 0 at the end.
-    Bytes(usize),
-    /// Nothing for now: asked again once sending is no longer paused.
-    Pause,
-    /// The transfer is to fail.
-    Abort,
-}
+// SAFETY: the only owner of the state and its handle, which is in no multi handle when it is sent (see
+// `Prepared`); the transfer may be sent.
+unsafe impl<T: Send> Send for Seat<T> {}
 
-/// Receives what libcurl reads and gives what it sends. Called on the loop thread, while libcurl
-/// is working: it must not call libcurl, other than to ask the handle for what it knows.
-pub trait Transfer: 'static {
-    /// The request is about to be sent, once more if the connection was lost before an answer came.
-    /// False when that must not happen. Asked only after `ask_before_sending`.
-    fn starts(&mut self, handle: &Handle) -> bool;
-    /// A line of a response's head, with its line break.
-    fn header(&mut self, line: &[u8], handle: &Handle) -> Flow;
-    /// A piece of the body. Never called with an empty one.
-    fn body(&mut self, bytes: &[u8]) -> Flow;
-    /// Fills `buffer` with the next bytes of the request's body.
-    fn read(&mut self, buffer: &mut [u8]) -> Supply;
-    /// The body is to be sent again from `offset`. False when that must not happen.
-    fn rewind(&mut self, offset: u64) -> bool;
-}
-
-pub(super) struct State<T> {
-    transfer: UnsafeCell<T>,
-    error: UnsafeCell<[c_char; curl_sys::CURL_ERROR_SIZE]>,
-    panicked: Cell<bool>,
-    /// For the callbacks, once there is one; whoever has the `Easy` frees it.
-    handle: OnceCell<Handle>,
-}
-
-impl<T> State<T> {
-    pub(super) fn new(transfer: T) -> Box<State<T>> {
-        Box::new(State {
-            transfer: UnsafeCell::new(transfer),
+impl<T: Transfer> Seat<T> {
+    pub(super) fn new(handle: Handle) -> Seat<T> {
+        let state = NonNull::from(Box::leak(Box::new(State {
+            handle,
+            key: Cell::new(usize::MAX),
+            transfer: UnsafeCell::new(None),
             error: UnsafeCell::new([0; curl_sys::CURL_ERROR_SIZE]),
             panicked: Cell::new(false),
-            handle: OnceCell::new(),
-        })
-    }
-
-    /// The handle whose callback runs.
-    fn handle(&self) -> &Handle {
-        self.handle.get().expect("callbacks come from a handle")
+        })));
+        let seat = Seat(state);
+        let data = state.as_ptr().cast_const().cast::<c_void>();
+        for (option, value) in [
+            (
+                curl_sys::CURLOPT_ERRORBUFFER,
+                seat.error.get().cast_const().cast(),
+            ),
+            (
+                curl_sys::CURLOPT_PRIVATE,
+                seat.key.as_ptr().cast_const().cast(),
+            ),
+            (curl_sys::CURLOPT_HEADERDATA, data),
+            (curl_sys::CURLOPT_WRITEDATA, data),
+        ] {
+            seat.handle.set_pointer(option, value);
+        }
+        seat
     }
 }
 
-/// An easy handle. It takes itself out of its multi handle when it is dropped.
+impl<T> Deref for Seat<T> {
+    type Target = State<T>;
+
+    fn deref(&self) -> &State<T> {
+        // SAFETY: the box lives as long as this, and only its cells change.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> Drop for Seat<T> {
+    fn drop(&mut self) {
+        // SAFETY: the handle is live, in no multi handle (it leaves that first), and not used after
+        // this; the state was made by `Box::leak`, and libcurl does not know it any more then.
+        unsafe {
+            curl_sys::curl_easy_cleanup(self.handle.0.as_ptr());
+            drop(Box::from_raw(self.0.as_ptr()));
+        }
+    }
+}
+
+/// That a handle is in a multi handle; it leaves it when this is dropped.
+struct Membership {
+    multi: Rc<Multi>,
+    handle: NonNull<CURL>,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        // SAFETY: the handle is live, and in the multi handle.
+        unsafe { curl_sys::curl_multi_remove_handle(self.multi.raw(), self.handle.as_ptr()) };
+    }
+}
+
+/// An easy handle with its transfer.
 pub struct Easy<T: Transfer> {
-    handle: Handle,
-    /// From a box; libcurl holds this pointer too.
-    state: NonNull<State<T>>,
+    // Dropped in this order: libcurl refers to what comes later.
+    membership: Option<Membership>,
+    seat: Seat<T>,
     url: Option<Arc<Address>>,
     headers: Option<List>,
-    multi: Option<Rc<Multi>>,
     /// It was in a multi handle.
     used: bool,
-    /// What it is a copy of, as long as it has no other options than its own and those that `attach`
-    /// and `reset` set: then another transfer may have it.
+    /// What it is a copy of, as long as it has no other options than its own and those that `reset`
+    /// takes back: then another transfer may have it.
     template: Option<&'static Template<T>>,
 }
 
@@ -145,6 +151,10 @@ impl List {
         }
         List(list)
     }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_null()
+    }
 }
 
 impl Drop for List {
@@ -158,53 +168,45 @@ impl<T: Transfer> Deref for Easy<T> {
     type Target = Handle;
 
     fn deref(&self) -> &Handle {
-        &self.handle
+        &self.seat.handle
     }
 }
 
 impl<T: Transfer> Easy<T> {
     /// A handle with the template's options. `None` without memory.
     pub fn new(template: &'static Template<T>, transfer: T) -> Option<Easy<T>> {
-        let handle = template.copy()?;
-        Some(Self::attach(handle, template, State::new(transfer)))
+        Some(Self::attach(template.copy()?, template, Box::new(transfer)))
     }
 
+    /// Gives a transfer to a handle that has none.
     pub(super) fn attach(
-        handle: Handle,
+        seat: Seat<T>,
         template: &'static Template<T>,
-        state: Box<State<T>>,
+        transfer: Box<T>,
     ) -> Easy<T> {
-        // It is new: there was no handle yet.
-        let _ = state.handle.set(Handle(handle.0));
-        let easy = Easy {
-            handle,
-            state: NonNull::from(Box::leak(state)),
+        // SAFETY: libcurl is not at work with the handle: nobody else refers to these. It does not
+        // clear the error itself.
+        unsafe {
+            *seat.transfer.get() = Some(transfer);
+            (*seat.error.get())[0] = 0;
+        }
+        Easy {
+            membership: None,
+            seat,
             url: None,
             headers: None,
-            multi: None,
             used: false,
             template: Some(template),
-        };
-        let data = easy.state.as_ptr().cast_const().cast::<c_void>();
-        easy.set_pointer(
-            curl_sys::CURLOPT_ERRORBUFFER,
-            easy.state().error.get().cast_const().cast(),
-        );
-        easy.set_pointer(curl_sys::CURLOPT_HEADERDATA, data);
-        easy.set_pointer(curl_sys::CURLOPT_WRITEDATA, data);
-        easy
+        }
     }
 
-    /// Takes back what `attach`, `set_url` and `set_headers` set.
+    /// Takes back what `set_url` and `set_headers` set.
     fn reset(&self) {
-        for option in [
-            curl_sys::CURLOPT_ERRORBUFFER,
-            curl_sys::CURLOPT_HEADERDATA,
-            curl_sys::CURLOPT_WRITEDATA,
-            curl_sys::CURLOPT_HTTPHEADER,
-            curl::OPTION_CURLU,
-        ] {
-            self.set_pointer(option, std::ptr::null());
+        if self.url.is_some() {
+            self.set_pointer(curl::OPTION_CURLU, std::ptr::null());
+        }
+        if self.headers.is_some() {
+            self.set_pointer(curl_sys::CURLOPT_HTTPHEADER, std::ptr::null());
         }
     }
 
@@ -213,14 +215,9 @@ impl<T: Transfer> Easy<T> {
         self.template = None;
     }
 
-    fn state(&self) -> &State<T> {
-        // SAFETY: the box lives as long as this handle, and only its cells change.
-        unsafe { self.state.as_ref() }
-    }
-
     /// Makes the handle ask before it sends the request, each time.
     pub fn ask_before_sending(&self) {
-        let data = self.state.as_ptr().cast_const();
+        let data = self.seat.0.as_ptr().cast_const();
         self.set_pointer(
             curl::OPTION_PREREQFUNCTION,
             prerequest_callback::<T> as *const c_void,
@@ -230,7 +227,7 @@ impl<T: Transfer> Easy<T> {
 
     /// Makes the handle ask for a request body.
     pub fn enable_reading(&self) {
-        let data = self.state.as_ptr().cast_const();
+        let data = self.seat.0.as_ptr().cast_const();
         self.set_pointer(
             curl_sys::CURLOPT_READFUNCTION,
             read_callback::<T> as *const c_void,
@@ -252,6 +249,9 @@ impl<T: Transfer> Easy<T> {
 
     /// Sets the request's header lines.
     pub fn set_headers(&mut self, list: List) {
+        if list.is_empty() && self.headers.is_none() {
+            return;
+        }
         self.set_pointer(curl_sys::CURLOPT_HTTPHEADER, list.0.cast_const().cast());
         self.headers = Some(list);
     }
@@ -260,7 +260,7 @@ impl<T: Transfer> Easy<T> {
     pub fn error_text(&self) -> String {
         // SAFETY: the buffer is NUL-terminated and not written to while libcurl is not working.
         unsafe {
-            CStr::from_ptr(self.state().error.get().cast_const().cast())
+            CStr::from_ptr(self.seat.error.get().cast_const().cast())
                 .to_string_lossy()
                 .into_owned()
         }
@@ -268,24 +268,28 @@ impl<T: Transfer> Easy<T> {
 
     /// Whether a callback of this transfer panicked.
     pub fn panicked(&self) -> bool {
-        self.state().panicked.get()
+        self.seat.panicked.get()
     }
 
     pub fn transfer(&mut self) -> &mut T {
         // SAFETY: callbacks run only inside calls to libcurl, and those that can call back take
         // this handle, or the loop, by `&mut`: no other reference exists now.
-        unsafe { &mut *self.state().transfer.get() }
+        let transfer = unsafe { &mut *self.seat.transfer.get() };
+        transfer.as_deref_mut().expect("it has one until it ends")
     }
 
     /// Starts the transfer. False when libcurl refuses. `key` comes back from
     /// `Multi::take_finished`.
     pub fn add_to(&mut self, multi: &Rc<Multi>, key: usize) -> bool {
-        self.set_pointer(curl_sys::CURLOPT_PRIVATE, std::ptr::without_provenance(key));
+        self.seat.key.set(key);
         self.used = true;
         // SAFETY: both handles are live and belong to this thread.
-        let code = unsafe { curl_sys::curl_multi_add_handle(multi.raw(), self.handle.0.as_ptr()) };
+        let code = unsafe { curl_sys::curl_multi_add_handle(multi.raw(), self.0.as_ptr()) };
         if code == curl_sys::CURLM_OK {
-            self.multi = Some(Rc::clone(multi));
+            self.membership = Some(Membership {
+                multi: Rc::clone(multi),
+                handle: self.0,
+            });
             return true;
         }
         tracing::error!(target: "engine", code, "curl_multi_add_handle failed");
@@ -303,7 +307,7 @@ impl<T: Transfer> Easy<T> {
         }
         // SAFETY: the handle is live; callbacks that run now find no reference to the transfer.
         // Without a connection this is an error, which the caller's own note of the pause covers.
-        unsafe { curl_sys::curl_easy_pause(self.handle.0.as_ptr(), mask) };
+        unsafe { curl_sys::curl_easy_pause(self.0.as_ptr(), mask) };
     }
 }
 
@@ -316,291 +320,35 @@ impl<T: Transfer> Easy<T> {
     /// Frees the handle, or keeps it for another transfer if it served this one well, and gives back
     /// the transfer.
     pub fn end(mut self, well: bool) -> Ended<T> {
-        self.leave_multi();
-        let kept = match self.template.filter(|_| well && self.used) {
-            Some(template) => {
-                self.reset();
-                template.keep(Handle(self.handle.0))
-            }
-            None => false,
-        };
-        if !kept {
-            self.free();
+        self.membership = None;
+        let template = self.template.filter(|_| well && self.used);
+        if template.is_some() {
+            self.reset();
         }
-        let leftovers = (self.headers.take(), self.url.take());
-        // SAFETY: made by `Box::leak`; libcurl does not know it any more, and `drop` is not run.
-        let state = unsafe { Box::from_raw(self.state.as_ptr()) };
-        std::mem::forget(self);
+        let Easy {
+            seat, url, headers, ..
+        } = self;
+        // SAFETY: libcurl is not at work with the handle: nobody else refers to this.
+        let transfer = unsafe { (*seat.transfer.get()).take() };
+        match template {
+            Some(template) => template.keep(seat),
+            None => drop(seat),
+        }
         Ended {
-            state,
-            _leftovers: leftovers,
+            transfer: transfer.expect("it has one until it ends"),
+            _leftovers: (headers, url),
         }
-    }
-
-    fn leave_multi(&mut self) {
-        if let Some(multi) = self.multi.take() {
-            // SAFETY: the handle is live and in `multi`.
-            unsafe {
-                curl_sys::curl_multi_remove_handle(multi.raw(), self.handle.0.as_ptr());
-            }
-        }
-    }
-
-    /// Frees libcurl's part.
-    fn free(&mut self) {
-        self.leave_multi();
-        // SAFETY: the handle is live, in no multi handle, and not used after this.
-        unsafe { curl_sys::curl_easy_cleanup(self.handle.0.as_ptr()) }
     }
 }
 
-/// The transfer of a handle that was freed, where it lay, and what else was made with it.
+/// The transfer of a handle that is done with it, and what else was made for it.
 pub struct Ended<T> {
-    state: Box<State<T>>,
+    transfer: Box<T>,
     _leftovers: (Option<List>, Option<Arc<Address>>),
 }
 
-// SAFETY: the pointer to the handle in it is not used any more, the list and the URL are not shared,
-// and the transfer may be sent.
-unsafe impl<T: Send> Send for Ended<T> {}
-
 impl<T> Ended<T> {
     pub fn transfer(&mut self) -> &mut T {
-        self.state.transfer.get_mut()
+        &mut self.transfer
     }
-}
-
-impl<T: Transfer> Drop for Easy<T> {
-    fn drop(&mut self) {
-        self.free();
-        // SAFETY: made by `Box::leak`; libcurl does not know it any more.
-        unsafe { drop(Box::from_raw(self.state.as_ptr())) };
-    }
-}
-
-thread_local! {
-    /// When the turn of the loop on this thread began; set by the reactor.
-    static TURN: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Grows with everything that a transfer of this thread receives or sends.
-    static ACTIVITY: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The time, as exact as the loop's turns: reading the clock for each line of a head costs more
-/// than looking at the line.
-pub fn turn_time() -> Instant {
-    TURN.get().unwrap_or_else(Instant::now)
-}
-
-/// Notes when a turn begins.
-pub fn set_turn_time(now: Instant) {
-    TURN.set(Some(now));
-}
-
-/// Notes that something moved.
-pub fn note_activity() {
-    ACTIVITY.set(ACTIVITY.get() + 1);
-}
-
-/// A number that grows with everything that transfers of this thread receive or send.
-pub fn activity() -> u64 {
-    ACTIVITY.get()
-}
-
-/// Runs a callback of a transfer. A panic in it must not cross libcurl: the transfer fails.
-fn enter<T: Transfer, R>(
-    data: *mut c_void,
-    failed: R,
-    body: impl FnOnce(&State<T>, &mut T) -> R,
-) -> R {
-    note_activity();
-    // SAFETY: `data` is the `State` that was set with the callback and outlives the handle. While
-    // libcurl is working nobody else refers to the transfer (see `Easy::transfer`).
-    let (state, transfer) = unsafe {
-        let state = &*data.cast_const().cast::<State<T>>();
-        (state, &mut *state.transfer.get())
-    };
-    if state.panicked.get() {
-        return failed;
-    }
-    catch_unwind(AssertUnwindSafe(|| body(state, transfer))).unwrap_or_else(|_| {
-        state.panicked.set(true);
-        failed
-    })
-}
-
-/// The bytes that libcurl hands to a callback.
-///
-/// # Safety
-/// `pointer` is valid for `size * count` bytes while the result is used.
-unsafe fn handed<'a>(pointer: *mut c_char, size: usize, count: usize) -> &'a [u8] {
-    let length = size * count;
-    if length == 0 {
-        return &[];
-    }
-    // SAFETY: by this function's own contract.
-    unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), length) }
-}
-
-/// The callbacks that all handles of a kind have.
-pub(super) fn set_callbacks<T: Transfer>(handle: &Handle) {
-    let callbacks = [
-        (
-            curl_sys::CURLOPT_HEADERFUNCTION,
-            header_callback::<T> as *const c_void,
-        ),
-        (
-            curl_sys::CURLOPT_WRITEFUNCTION,
-            write_callback::<T> as *const c_void,
-        ),
-        (
-            curl_sys::CURLOPT_OPENSOCKETFUNCTION,
-            open_socket as *const c_void,
-        ),
-        (
-            curl_sys::CURLOPT_CLOSESOCKETFUNCTION,
-            close_socket as *const c_void,
-        ),
-    ];
-    for (option, function) in callbacks {
-        handle.set_pointer(option, function);
-    }
-}
-
-extern "C" fn header_callback<T: Transfer>(
-    pointer: *mut c_char,
-    size: usize,
-    count: usize,
-    data: *mut c_void,
-) -> usize {
-    // SAFETY: libcurl's contract for this callback.
-    let line = unsafe { handed(pointer, size, count) };
-    take::<T>(data, line, |transfer, line, handle| {
-        transfer.header(line, handle)
-    })
-}
-
-extern "C" fn write_callback<T: Transfer>(
-    pointer: *mut c_char,
-    size: usize,
-    count: usize,
-    data: *mut c_void,
-) -> usize {
-    // SAFETY: libcurl's contract for this callback.
-    let bytes = unsafe { handed(pointer, size, count) };
-    if bytes.is_empty() {
-        return 0;
-    }
-    take::<T>(data, bytes, |transfer, bytes, _| transfer.body(bytes))
-}
-
-/// Gives bytes to a transfer and does what it says.
-fn take<T: Transfer>(
-    data: *mut c_void,
-    bytes: &[u8],
-    give: impl FnOnce(&mut T, &[u8], &Handle) -> Flow,
-) -> usize {
-    // Anything but the length given makes libcurl fail the transfer.
-    const FAILED: usize = usize::MAX;
-    enter::<T, usize>(data, FAILED, |state, transfer| {
-        match give(transfer, bytes, state.handle()) {
-            Flow::Continue => bytes.len(),
-            Flow::Pause => {
-                // The bytes are taken and the reading stops here. Returning CURL_WRITEFUNC_PAUSE would
-                // make libcurl keep a copy of them.
-                // SAFETY: one of the few calls that libcurl allows in a callback; pausing calls nothing.
-                unsafe { curl_sys::curl_easy_pause(state.handle().0.as_ptr(), curl::PAUSE_RECV) };
-                bytes.len()
-            }
-            Flow::Abort => FAILED,
-        }
-    })
-}
-
-extern "C" fn read_callback<T: Transfer>(
-    pointer: *mut c_char,
-    size: usize,
-    count: usize,
-    data: *mut c_void,
-) -> usize {
-    let length = size * count;
-    if length == 0 {
-        return 0;
-    }
-    // SAFETY: libcurl's contract for this callback: a buffer of that size to be filled. It was
-    // initialised by libcurl or its bytes are only written here.
-    let buffer = unsafe { std::slice::from_raw_parts_mut(pointer.cast::<u8>(), length) };
-    enter::<T, usize>(data, curl::READ_ABORT, |_, transfer| {
-        match transfer.read(buffer) {
-            Supply::Bytes(count) => count.min(length),
-            Supply::Pause => curl::READ_PAUSE,
-            Supply::Abort => curl::READ_ABORT,
-        }
-    })
-}
-
-extern "C" fn prerequest_callback<T: Transfer>(
-    data: *mut c_void,
-    _remote: *mut c_char,
-    _local: *mut c_char,
-    _remote_port: c_int,
-    _local_port: c_int,
-) -> c_int {
-    enter::<T, c_int>(data, curl::PREREQ_ABORT, |state, transfer| {
-        if transfer.starts(state.handle()) {
-            0
-        } else {
-            curl::PREREQ_ABORT
-        }
-    })
-}
-
-extern "C" fn seek_callback<T: Transfer>(
-    data: *mut c_void,
-    offset: curl_off_t,
-    origin: c_int,
-) -> c_int {
-    let Ok(offset) = u64::try_from(offset) else {
-        return curl_sys::CURL_SEEKFUNC_FAIL;
-    };
-    if origin != libc::SEEK_SET {
-        return curl_sys::CURL_SEEKFUNC_CANTSEEK;
-    }
-    enter::<T, c_int>(
-        data,
-        curl_sys::CURL_SEEKFUNC_FAIL,
-        |_, transfer| match transfer.rewind(offset) {
-            true => curl_sys::CURL_SEEKFUNC_OK,
-            false => curl_sys::CURL_SEEKFUNC_FAIL,
-        },
-    )
-}
-
-extern "C" fn open_socket(
-    _data: *mut c_void,
-    _purpose: curl_sys::curlsocktype,
-    address: *mut curl_sys::curl_sockaddr,
-) -> curl_socket_t {
-    // SAFETY: libcurl hands over a valid address; only its numbers are used.
-    let fd = unsafe {
-        let address = &*address;
-        libc::socket(
-            address.family,
-            address.socktype | libc::SOCK_CLOEXEC,
-            address.protocol,
-        )
-    };
-    if fd >= 0
-        && let Some(sockets) = sockets::here()
-    {
-        sockets.borrow_mut().opened(fd);
-    }
-    fd
-}
-
-extern "C" fn close_socket(_data: *mut c_void, fd: curl_socket_t) -> c_int {
-    if let Some(sockets) = sockets::here() {
-        sockets.borrow_mut().closed(fd);
-    }
-    // SAFETY: libcurl gives up the descriptor, which `open_socket` made.
-    unsafe { libc::close(fd) }
 }

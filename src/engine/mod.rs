@@ -12,3 +12,5 @@ pub mod sockets;
 pub mod template;
 pub mod timers;
 pub mod tls;
+pub mod transfer;
+pub mod turn;

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_long, c_void};
 use std::os::fd::RawFd;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::{NonNull, null, null_mut};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use curl_sys::{CURL, CURLM, curl_socket_t};
 use nix::sys::epoll::EpollFlags;
 
 use super::curl;
-use super::easy::{note_activity, turn_time};
 use super::process;
 use super::sockets::{MultiId, Sockets};
+use super::turn::{note_activity, turn_time};
 use crate::foundation::pool::{Pool, Work};
 use crate::foundation::sync::Lock;
 
@@ -182,7 +182,7 @@ impl Multi {
         loop {
             // SAFETY: the message is valid until the next call for this handle; what is needed is
             // copied out of it before that. A message of this kind names a live easy handle, whose
-            // private pointer was set to its key.
+            // private pointer was set to where its key is.
             unsafe {
                 let message = curl_sys::curl_multi_info_read(self.raw(), &mut left);
                 let Some(message) = message.as_ref() else {
@@ -191,9 +191,9 @@ impl Multi {
                 if message.msg != curl_sys::CURLMSG_DONE {
                     continue;
                 }
-                let mut key: *mut c_void = null_mut();
+                let mut key: *const Cell<usize> = null();
                 curl::curl_easy_getinfo(message.easy_handle, curl_sys::CURLINFO_PRIVATE, &mut key);
-                finished(key.addr(), message.data as usize as u32);
+                finished((*key).get(), message.data as usize as u32);
             }
         }
     }

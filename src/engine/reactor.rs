@@ -14,11 +14,12 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use slab::Slab;
 
-use super::easy::activity;
+use super::easy::Easy;
 use super::multi::{Limits, Multi, Touched};
 use super::sockets::{MultiId, NO_MULTI, Sockets};
 use super::timers::{Timer, Timers};
-use super::{easy, process};
+use super::transfer::Transfer;
+use super::{process, turn};
 use crate::foundation::{log, pool};
 
 /// What the loop works for. All methods run on the loop thread.
@@ -171,12 +172,7 @@ impl Engine {
     }
 
     /// Starts a transfer.
-    pub fn add<T: easy::Transfer>(
-        &mut self,
-        id: MultiId,
-        easy: &mut easy::Easy<T>,
-        key: usize,
-    ) -> bool {
+    pub fn add<T: Transfer>(&mut self, id: MultiId, easy: &mut Easy<T>, key: usize) -> bool {
         let Some(entry) = self.multis.get(id) else {
             return false;
         };
@@ -200,7 +196,7 @@ impl Engine {
 
     fn begin_turn(&mut self) {
         self.now = Instant::now();
-        easy::set_turn_time(self.now);
+        turn::set_turn_time(self.now);
     }
 
     /// Carries libcurl's wishes for a call without an event over to the timers. True when one is
@@ -337,7 +333,7 @@ impl<W: World> Reactor<W> {
         let mut finished = std::mem::take(&mut self.finished);
         multi.take_finished(|key, code| finished.push((key, code)));
         for (key, code) in finished.drain(..) {
-            easy::note_activity();
+            turn::note_activity();
             self.guarded(|world, engine| world.finished(engine, key, code));
         }
         self.finished = finished;
@@ -389,9 +385,9 @@ impl<W: World> Reactor<W> {
             else {
                 continue;
             };
-            let before = activity();
+            let before = turn::activity();
             multi.socket_action(ready.fd, ready.flags);
-            if activity() != before {
+            if turn::activity() != before {
                 self.engine.sockets.borrow_mut().progressed(ready.fd);
             }
         }

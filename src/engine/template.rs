@@ -5,10 +5,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::easy::{self, Address, Easy, List, State, Transfer};
+use super::easy::{Address, Easy, List, Seat};
 use super::handle::Handle;
 use super::process;
 use super::reactor::Engine;
+use super::transfer::{self, Transfer};
 use crate::foundation::sync::Lock;
 
 /// So many handles that have ended their transfers are kept for others.
@@ -20,7 +21,7 @@ pub struct Template<T> {
     handle: Mutex<Handle>,
     /// Handles with these options that have ended their transfers. Used on the loop alone, where they
     /// have to be freed (see `Prepared`).
-    spares: Mutex<Vec<Handle>>,
+    spares: Mutex<Vec<Seat<T>>>,
     /// How many of them nobody has reserved.
     free: AtomicUsize,
     transfers: PhantomData<fn(T)>,
@@ -36,7 +37,7 @@ impl<T: Transfer> Template<T> {
         // SAFETY: libcurl is initialised; NULL is checked.
         let handle = Handle(NonNull::new(unsafe { curl_sys::curl_easy_init() })?);
         drop(turn);
-        easy::set_callbacks::<T>(&handle);
+        transfer::set_callbacks::<T>(&handle);
         options(&handle);
         Some(Template {
             handle: Mutex::new(handle),
@@ -57,21 +58,20 @@ impl<T: Transfer> Template<T> {
         self.free.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps a handle for another transfer. False when there are enough.
-    pub(super) fn keep(&self, handle: Handle) -> bool {
+    /// Keeps a handle for another transfer, or frees it when there are enough.
+    pub(super) fn keep(&self, seat: Seat<T>) {
         let mut spares = self.spares.locked();
-        if spares.len() >= MOST_SPARES {
-            return false;
+        if spares.len() < MOST_SPARES {
+            spares.push(seat);
+            self.give_back();
         }
-        spares.push(handle);
-        self.give_back();
-        true
     }
 
-    pub(super) fn copy(&self) -> Option<Handle> {
+    pub(super) fn copy(&self) -> Option<Seat<T>> {
         let handle = self.handle.locked();
         // SAFETY: the handle is live and used by this thread alone; NULL is checked.
-        NonNull::new(unsafe { curl_sys::curl_easy_duphandle(handle.0.as_ptr()) }).map(Handle)
+        let copy = NonNull::new(unsafe { curl_sys::curl_easy_duphandle(handle.0.as_ptr()) });
+        copy.map(|copy| Seat::new(Handle(copy)))
     }
 }
 
@@ -88,15 +88,15 @@ enum Preparation<T: Transfer> {
 struct Draft<T: Transfer> {
     template: &'static Template<T>,
     /// Taken when it has its handle.
-    parts: Option<(Box<State<T>>, Arc<Address>, List)>,
+    parts: Option<(Box<T>, Arc<Address>, List)>,
 }
 
 impl<T: Transfer> Draft<T> {
     fn arrive(mut self) -> Option<Easy<T>> {
-        let (state, url, headers) = self.parts.take()?;
+        let (transfer, url, headers) = self.parts.take()?;
         let spare = self.template.spares.locked().pop();
-        let handle = spare.or_else(|| self.template.copy())?;
-        let mut easy = Easy::attach(handle, self.template, state);
+        let seat = spare.or_else(|| self.template.copy())?;
+        let mut easy = Easy::attach(seat, self.template, transfer);
         easy.set_url(url);
         easy.set_headers(headers);
         Some(easy)
@@ -136,7 +136,7 @@ impl<T: Transfer> Prepared<T> {
             template.give_back();
             return None;
         };
-        let parts = Some((State::new(transfer), url, headers));
+        let parts = Some((Box::new(transfer), url, headers));
         Some(Prepared(Preparation::Draft(Draft { template, parts })))
     }
 

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use super::head::{HeadReader, Malformed};
 use super::measure::Probe;
-use crate::engine::easy::{Flow, Supply, Transfer, turn_time};
 use crate::engine::handle::Handle;
+use crate::engine::transfer::{Flow, Supply, Transfer};
+use crate::engine::turn::turn_time;
 use crate::foundation::data::Data;
 use crate::foundation::error::{CURL_DOMAIN, Failure};
 use crate::foundation::error_code;
