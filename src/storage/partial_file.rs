@@ -63,7 +63,7 @@ pub struct PartialFile {
     /// How often its state was told to somebody who may come back for it.
     told: u32,
     length: u64,
-    hash: Xxh3,
+    hash: Box<Xxh3>,
     /// The process that it was opened in.
     generation: u32,
 }
@@ -167,7 +167,7 @@ impl PartialFile {
                     confirmed: false,
                     told: 0,
                     length: 0,
-                    hash: Xxh3::new(),
+                    hash: Box::new(Xxh3::new()),
                     generation: process::generation(),
                 });
             }
@@ -201,7 +201,7 @@ impl PartialFile {
             stem: path.with_extension(""),
             told: 0,
             length: 0,
-            hash: Xxh3::new(),
+            hash: Box::new(Xxh3::new()),
             generation: process::generation(),
         };
         if partial.read_first(received).ok()? && partial.hash.digest() == digest {
@@ -572,7 +572,7 @@ mod tests {
             confirmed: true,
             told: 0,
             length: 0,
-            hash: Xxh3::new(),
+            hash: Box::new(Xxh3::new()),
             generation: process::generation(),
         };
         let failure = partial.append(b"x").unwrap_err();

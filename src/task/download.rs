@@ -575,7 +575,7 @@ impl Task {
     }
 
     pub(super) fn deliver_written(self: &Arc<Self>) {
-        let report = self.download.as_ref().and_then(Download::take_report);
+        let report = self.download.as_deref().and_then(Download::take_report);
         if let Some(report) = report
             && let Some(delegate) = self.delegate_for(Method::DidWriteData)
         {

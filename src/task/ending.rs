@@ -39,18 +39,14 @@ impl Task {
     pub(super) fn prepare_ending(self: &Arc<Self>) {
         let result = self.outcome();
         // Of a task that was cancelled after all, the file goes with this.
-        let file = self.download.as_ref().and_then(Download::take_finished);
+        let file = self.download.as_deref().and_then(Download::take_finished);
         let mut file = file.filter(|_| result.is_ok());
         let downloaded = if self.has_handler { None } else { file.take() };
         let metrics = self.metrics().map(Step::Metrics);
         let last = Step::Last(Box::new(Ending { result, file }));
-        let steps: Vec<Step> = downloaded
-            .map(|file| Step::Downloaded(Box::new(file)))
-            .into_iter()
-            .chain(metrics)
-            .chain([last])
-            .collect();
-        self.state.locked().end_with(steps.into_iter());
+        let downloaded = downloaded.map(|file| Step::Downloaded(Box::new(file)));
+        let steps = downloaded.into_iter().chain(metrics).chain([last]);
+        self.state.locked().end_with(steps);
     }
 
     /// What the task's requests took, if somebody wants to know.
@@ -80,7 +76,7 @@ impl Task {
     /// How the task ended, with the body of one that wants it whole.
     fn outcome(&self) -> Result<Option<Arc<Data>>, Failure> {
         let mut state = self.state.locked();
-        let url = state.current.url_text().to_owned();
+        let current = Arc::clone(&state.current);
         let cancelled = state.machine.is_cancelled();
         let outcome = state.outcome.take();
         let decoder = state.decoder.take();
@@ -97,7 +93,7 @@ impl Task {
             }
             Some(Ok(body)) if !cancelled => body,
             _ => {
-                let failure = Failure::new(error_code::CANCELLED).url(url);
+                let failure = Failure::new(error_code::CANCELLED).url(current.url_text());
                 return Err(failed(failure));
             }
         };
@@ -112,13 +108,13 @@ impl Task {
         } else if let Some(decoder) = decoder.filter(|_| has_response && !body.is_empty()) {
             let decoded = body::decode_whole(decoder, &body, || !self.is_cancelled());
             if self.is_cancelled() {
-                return Err(Failure::new(error_code::CANCELLED).url(url));
+                return Err(Failure::new(error_code::CANCELLED).url(current.url_text()));
             }
             decoded
         } else {
             Ok(body)
         };
-        let body = decoded.map_err(|error| http::coding_failure(&error).url(url))?;
+        let body = decoded.map_err(|error| http::coding_failure(&error).url(current.url_text()))?;
         if !self.collects() {
             return Ok(None);
         }

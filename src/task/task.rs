@@ -93,7 +93,7 @@ pub struct Task {
     /// Used by whoever delivers, one at a time.
     pub(super) reader: Mutex<Option<BodyReader>>,
     /// The file of a download.
-    pub(super) download: Option<Download>,
+    pub(super) download: Option<Box<Download>>,
     /// The file of an upload.
     pub(super) upload: Option<Upload>,
     /// The task that this one has become.
@@ -153,7 +153,7 @@ impl Task {
             }),
             original: request,
             reader: Mutex::new(None),
-            download: (kind == TaskKind::Download).then(|| Download::new(origin)),
+            download: (kind == TaskKind::Download).then(|| Box::new(Download::new(origin))),
             upload: upload.map(Upload::new),
             successor: OnceLock::new(),
             incremental: AtomicU8::new(UNSET),
