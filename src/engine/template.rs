@@ -5,6 +5,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crossbeam_utils::CachePadded;
+
 use super::easy::{Address, Easy, List, Seat};
 use super::handle::Handle;
 use super::process;
@@ -22,8 +24,8 @@ pub struct Template<T> {
     /// Handles with these options that have ended their transfers. Used on the loop alone, where they
     /// have to be freed (see `Prepared`).
     spares: Mutex<Vec<Seat<T>>>,
-    /// How many of them nobody has reserved.
-    free: AtomicUsize,
+    /// How many of them nobody has reserved. Apart from the others, which are the loop's.
+    free: CachePadded<AtomicUsize>,
     transfers: PhantomData<fn(T)>,
 }
 
@@ -42,7 +44,7 @@ impl<T: Transfer> Template<T> {
         Some(Template {
             handle: Mutex::new(handle),
             spares: Mutex::default(),
-            free: AtomicUsize::new(0),
+            free: CachePadded::new(AtomicUsize::new(0)),
             transfers: PhantomData,
         })
     }

@@ -58,13 +58,16 @@ pub trait LoadClient: Send + Sync {
     /// what is left of the load, to be let go where the program's code may run.
     #[must_use]
     fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Spent) -> bool;
-    /// What delivers all that to the program, and where.
-    fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>);
+    /// Where all that is delivered to the program.
+    fn queue(&self) -> &Arc<Queue>;
+    /// What delivers it.
+    fn operation(self: Arc<Self>) -> Arc<dyn Operation>;
 }
 
 /// What a load is to do.
 pub struct LoadStart {
     pub connections: Arc<Connections>,
+    /// Of the first hop, and then of each that comes after a redirect.
     pub request: Arc<RequestValue>,
     /// Fields of the configuration, for every request.
     pub additional_headers: Arc<HeaderFields>,
@@ -81,7 +84,9 @@ pub struct LoadStart {
     pub control: Arc<LoadControl>,
 }
 
-/// The connections of one session.
+/// The connections of one session. The loop reads this for each load, and other threads count
+/// references to it meanwhile: the counts are on another cache line.
+#[repr(align(64))]
 pub struct Connections {
     pub per_host: usize,
     /// Where the loop keeps them, once it has opened some.

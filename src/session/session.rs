@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crossbeam_utils::CachePadded;
+
 use super::configuration::{Configuration, ConfigurationValue};
 use super::delegate::{Delegate, Method};
 use crate::foundation::data::Data;
@@ -65,7 +67,8 @@ pub struct Session {
     /// There are connections to close.
     has_loaded: AtomicBool,
     queue: Arc<Queue>,
-    state: Mutex<State>,
+    /// Apart from what does not change, which the loop reads all the time.
+    state: CachePadded<Mutex<State>>,
 }
 
 begins_with_header!(Session);
@@ -112,14 +115,14 @@ impl Session {
             configuration,
             has_loaded: AtomicBool::new(false),
             queue: queue.unwrap_or_else(|| Queue::library(&format!("session {number}"))),
-            state: Mutex::new(State {
+            state: CachePadded::new(Mutex::new(State {
                 life: Life::Valid,
                 delegate,
                 description: None,
                 tasks: HashMap::new(),
                 live: 0,
                 next_identifier: 1,
-            }),
+            })),
         })
     }
 
@@ -141,7 +144,10 @@ impl Session {
     }
 
     pub fn note_loading(&self) {
-        self.has_loaded.store(true, Ordering::Relaxed);
+        // Only once: the loop reads what lies next to it.
+        if !self.has_loaded.load(Ordering::Relaxed) {
+            self.has_loaded.store(true, Ordering::Relaxed);
+        }
     }
 
     pub fn queue(&self) -> &Arc<Queue> {

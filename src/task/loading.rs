@@ -236,11 +236,14 @@ impl LoadClient for Task {
         false
     }
 
-    fn operation(self: Arc<Self>) -> (Arc<Queue>, Arc<dyn Operation>) {
-        let queue = Arc::clone(self.session.queue());
+    fn queue(&self) -> &Arc<Queue> {
+        self.session.queue()
+    }
+
+    fn operation(self: Arc<Self>) -> Arc<dyn Operation> {
         match self.successor.get() {
-            Some(next) => (queue, Arc::clone(next) as Arc<dyn Operation>),
-            None => (queue, self),
+            Some(next) => Arc::clone(next) as Arc<dyn Operation>,
+            None => self,
         }
     }
 }

@@ -26,7 +26,6 @@ use crate::engine::template::Prepared;
 /// (a body with a deallocator, a queue with an executor), so it is not let go on the loop.
 pub struct Spent {
     start: Box<LoadStart>,
-    _request: Arc<RequestValue>,
     _answer: Option<Arc<RequestValue>>,
     exchange: Option<Ended<exchange::Exchange>>,
     _prepared: Option<Prepared<exchange::Exchange>>,

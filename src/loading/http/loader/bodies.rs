@@ -22,7 +22,7 @@ impl Loader {
         };
         load.stage = Stage::AskingBody;
         if announce {
-            self.ready.push(Arc::clone(&load.start.client).operation());
+            self.ready.push(Arc::clone(&load.start.client));
         }
         self.arm(engine, key);
     }

@@ -59,8 +59,6 @@ pub(super) struct Load {
     pub(super) start: Box<LoadStart>,
     /// Its session's place.
     pub(super) session: usize,
-    /// The request of this hop.
-    pub(super) request: Arc<RequestValue>,
     /// What limits on connections count this hop under; set while it has entered there.
     pub(super) host: Option<hosts::Place>,
     /// The handle for this hop, if it was made beforehand.
@@ -87,7 +85,7 @@ impl Load {
     /// Takes down the hop that ends.
     pub(super) fn measure_hop(&mut self, redirected: bool) {
         if let Some(measurements) = &mut self.measurements {
-            measurements.hop_ended(&self.request, self.stage.easy(), redirected);
+            measurements.hop_ended(&self.start.request, self.stage.easy(), redirected);
         }
     }
 

@@ -23,11 +23,10 @@ use crate::engine::timers::Timer;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
 use crate::foundation::pool::{Pool, Work};
-use crate::foundation::queue::{Operation, Queue};
 use crate::foundation::sync::Lock;
 use crate::loading::client::{
-    ANSWERED, BODY, CANCEL, Connections, FED, LoadControl, LoadStart, NO_SLOT, PRIORITY, REDIRECT,
-    SUSPENSION,
+    ANSWERED, BODY, CANCEL, Connections, FED, LoadClient, LoadControl, LoadStart, NO_SLOT,
+    PRIORITY, REDIRECT, SUSPENSION,
 };
 use crate::loading::priority;
 use crate::loading::request::{CachePolicy, RequestBody, RequestUrl};
@@ -58,8 +57,8 @@ const OF_ALL: usize = 4;
 pub struct Loader {
     loads: Slab<Load>,
     sessions: Slab<Session>,
-    /// What is to be posted to queues.
-    ready: Vec<(Arc<Queue>, Arc<dyn Operation>)>,
+    /// Those who have something to be posted to their queues.
+    ready: Vec<Arc<dyn LoadClient>>,
     /// For how many turns it has been waiting for more to come.
     turns_waited: u32,
     /// Kept to be filled again.
@@ -261,7 +260,6 @@ impl Loader {
                 measurements.hop_ended(&start.request, None, false);
             }
             let spent = Spent {
-                _request: Arc::clone(&start.request),
                 start,
                 _answer: None,
                 exchange: None,
@@ -272,7 +270,6 @@ impl Loader {
         };
         let measurements = start.wants_metrics.then(|| Box::new(Measurements::new()));
         let key = self.loads.insert(Load {
-            request: Arc::clone(&start.request),
             session,
             start,
             host: None,
@@ -337,19 +334,19 @@ impl Loader {
         let Some(load) = self.loads.get_mut(key) else {
             return;
         };
-        if let Err(failure) = usable_url(&load.request) {
+        if let Err(failure) = usable_url(&load.start.request) {
             return self.fail(engine, key, failure);
         }
-        if load.request.cache_policy == CachePolicy::ReturnCacheDontLoad {
+        if load.start.request.cache_policy == CachePolicy::ReturnCacheDontLoad {
             let failure = Failure::new(error_code::CANNOT_LOAD_FROM_NETWORK);
             return self.fail(engine, key, failure);
         }
-        if load.request.method() == "GET" && load.request.body.is_some() {
+        if load.start.request.method() == "GET" && load.start.request.body.is_some() {
             let failure = Failure::new(error_code::DATA_LENGTH_EXCEEDS_MAXIMUM);
             let failure = failure.detail("A GET request cannot have a body.");
             return self.fail(engine, key, failure);
         }
-        let asks = match &load.request.body {
+        let asks = match &load.start.request.body {
             Some(RequestBody::Asked) => true,
             Some(RequestBody::Stream(_)) => load.streamed,
             _ => false,
@@ -357,8 +354,16 @@ impl Loader {
         if asks && load.supplied.is_none() {
             return self.ask_for_body(engine, key);
         }
-        let name = load.request.url.as_ref().and_then(RequestUrl::host_key);
-        let name = name.cloned().unwrap_or_default();
+        let name = load
+            .start
+            .request
+            .url
+            .as_ref()
+            .and_then(RequestUrl::host_key);
+        let Some(name) = name else {
+            let failure = Failure::new(error_code::BAD_URL);
+            return self.fail(engine, key, failure.detail("The URL has no host."));
+        };
         load.stage = Stage::Queued;
         let Some(session) = self.sessions.get_mut(load.session) else {
             return;
@@ -366,7 +371,7 @@ impl Loader {
         if load.start.control.priority().urgency != priority::DEFAULT {
             session.hosts.prioritise();
         }
-        let (place, may_start) = session.hosts.enter(&name, key);
+        let (place, may_start) = session.hosts.enter(name, key);
         load.host = Some(place);
         if may_start {
             load.stage = Stage::Admitted;
@@ -406,7 +411,8 @@ impl Loader {
         let prepared = prepared.and_then(|prepared| prepared.arrive(engine));
         let supplied = load.supplied.take();
         load.streamed = true;
-        let easy = prepared.or_else(|| prepare(&load.start, &load.request, load.crossed, supplied));
+        let easy =
+            prepared.or_else(|| prepare(&load.start, &load.start.request, load.crossed, supplied));
         let started = easy.and_then(|mut easy| {
             let exchange = easy.transfer();
             exchange.key = key;
@@ -518,7 +524,7 @@ impl Loader {
         let exchange = easy.transfer();
         let stopped = exchange.shares && exchange.paused.0;
         if std::mem::take(&mut exchange.announce) {
-            self.ready.push(Arc::clone(&load.start.client).operation());
+            self.ready.push(Arc::clone(&load.start.client));
         }
         let redirect = exchange.redirect.take();
         if std::mem::take(&mut exchange.multiplexed)
@@ -569,11 +575,10 @@ impl Loader {
         if let Some(stream) = load.supplied.take() {
             self.graveyard.push(Box::new(stream));
         }
-        let result = result.map_err(|failure| failure.url(load.request.url_text()));
+        let result = result.map_err(|failure| failure.url(load.start.request.url_text()));
         let measurements = load.measurements.map(|measurements| *measurements);
         let spent = Spent {
             start: load.start,
-            _request: load.request,
             _answer: answer,
             exchange,
             _prepared: load.prepared,
@@ -596,7 +601,7 @@ impl Loader {
             .is_some_and(|exchange| exchange.transfer().announce);
         let post = client.finished(result, spent);
         if post || announced {
-            self.ready.push(client.operation());
+            self.ready.push(client);
         } else {
             self.graveyard.push(Box::new(client));
         }
@@ -630,11 +635,12 @@ impl Loader {
     fn post(&mut self) {
         let mut waiting = std::mem::take(&mut self.ready);
         let mut ready = waiting.drain(..).peekable();
-        while let Some((queue, operation)) = ready.next() {
-            let same = |other: &(Arc<Queue>, _)| Arc::ptr_eq(&other.0, &queue);
-            let mut first = Some(operation);
+        while let Some(client) = ready.peek() {
+            // One reference for all of them: another thread counts there too.
+            let queue = Arc::clone(client.queue());
+            let same = |other: &Arc<dyn LoadClient>| Arc::ptr_eq(other.queue(), &queue);
             queue.post_all(std::iter::from_fn(|| {
-                first.take().or_else(|| Some(ready.next_if(same)?.1))
+                Some(ready.next_if(same)?.operation())
             }));
             if let Some(queue) = Arc::into_inner(queue) {
                 self.graveyard.push(Box::new(queue));

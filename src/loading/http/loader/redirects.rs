@@ -44,7 +44,7 @@ impl Loader {
         };
         let (decision, announce) = load.start.client.redirected(&response, &proposed);
         if announce {
-            self.ready.push(Arc::clone(&load.start.client).operation());
+            self.ready.push(Arc::clone(&load.start.client));
         }
         let answer = (decision == Redirecting::Follow).then_some(proposed);
         self.redirecting(engine, key, response, answer, true);
@@ -126,12 +126,12 @@ impl Loader {
                 .as_ref()
                 .and_then(|url| Some(url.parsed()?.origin()))
         };
-        load.crossed |= origin(&load.request) != origin(&request);
+        load.crossed |= origin(&load.start.request) != origin(&request);
         if let Some(measurements) = &mut load.measurements {
             measurements.hop_begins();
         }
-        let before = std::mem::replace(&mut load.request, request);
-        let known = load.start.client.following(&load.request);
+        let before = std::mem::replace(&mut load.start.request, request);
+        let known = load.start.client.following(&load.start.request);
         for request in [before, known] {
             if let Some(request) = Arc::into_inner(request) {
                 self.graveyard.push(Box::new(request));
@@ -170,13 +170,13 @@ impl Loader {
 
 /// The request that a redirect leads to; `None` when the response is no redirect.
 fn propose(load: &Load, response: &Response) -> Result<Option<RequestValue>, Failure> {
-    let Some(url) = load.request.url.as_ref().and_then(RequestUrl::parsed) else {
+    let Some(url) = load.start.request.url.as_ref().and_then(RequestUrl::parsed) else {
         return Ok(None);
     };
     let hop = redirect::Hop {
         url,
-        method: load.request.method(),
-        has_body: load.request.body.is_some(),
+        method: load.start.request.method(),
+        has_body: load.start.request.body.is_some(),
     };
     let status = u16::try_from(response.status()).unwrap_or(0);
     let follow = match redirect::evaluate(status, response.fields().get("Location"), hop) {
@@ -199,7 +199,7 @@ fn propose(load: &Load, response: &Response) -> Result<Option<RequestValue>, Fai
             )),
         );
     }
-    let mut next = RequestValue::clone(&load.request);
+    let mut next = RequestValue::clone(&load.start.request);
     next.headers
         .retain(|name| redirect::header_survives(name, &follow));
     // The method is one that was sent before, or GET.
