@@ -27,7 +27,7 @@ pub enum Redirecting {
 /// Receives what a loader finds out. Called on the loop thread: it must neither block nor run code
 /// of the program's. Methods that return a bool say whether `operation` is to be
 /// posted; that must not be lost.
-pub trait LoadClient: Send + Sync {
+pub trait LoadClient: Operation {
     fn redirected(
         &self,
         response: &Arc<Response>,
@@ -58,10 +58,10 @@ pub trait LoadClient: Send + Sync {
     /// what is left of the load, to be let go where the program's code may run.
     #[must_use]
     fn finished(&self, result: Result<Vec<u8>, Failure>, spent: Spent) -> bool;
-    /// Where all that is delivered to the program.
+    /// Who delivers all that to the program: this, or who took its place.
+    fn recipient(self: Arc<Self>) -> Arc<dyn LoadClient>;
+    /// Where it is delivered.
     fn queue(&self) -> &Arc<Queue>;
-    /// What delivers it.
-    fn operation(self: Arc<Self>) -> Arc<dyn Operation>;
 }
 
 /// What a load is to do.

@@ -8,7 +8,7 @@ use super::delivery::Event;
 use super::task::Task;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
-use crate::foundation::queue::{Operation, Queue};
+use crate::foundation::queue::Queue;
 use crate::foundation::stream::InputStream;
 use crate::foundation::sync::Lock;
 use crate::loading::body::BodyReader;
@@ -240,9 +240,9 @@ impl LoadClient for Task {
         self.session.queue()
     }
 
-    fn operation(self: Arc<Self>) -> Arc<dyn Operation> {
+    fn recipient(self: Arc<Self>) -> Arc<dyn LoadClient> {
         match self.successor.get() {
-            Some(next) => Arc::clone(next) as Arc<dyn Operation>,
+            Some(next) => Arc::clone(next) as Arc<dyn LoadClient>,
             None => self,
         }
     }

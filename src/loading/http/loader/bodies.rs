@@ -22,7 +22,7 @@ impl Loader {
         };
         load.stage = Stage::AskingBody;
         if announce {
-            self.ready.push(Arc::clone(&load.start.client));
+            self.ready.push(Arc::clone(&load.start.client).recipient());
         }
         self.arm(engine, key);
     }

@@ -23,6 +23,7 @@ use crate::engine::timers::Timer;
 use crate::foundation::error::Failure;
 use crate::foundation::error_code;
 use crate::foundation::pool::{Pool, Work};
+use crate::foundation::queue::Operation;
 use crate::foundation::sync::Lock;
 use crate::loading::client::{
     ANSWERED, BODY, CANCEL, Connections, FED, LoadClient, LoadControl, LoadStart, NO_SLOT,
@@ -524,7 +525,7 @@ impl Loader {
         let exchange = easy.transfer();
         let stopped = exchange.shares && exchange.paused.0;
         if std::mem::take(&mut exchange.announce) {
-            self.ready.push(Arc::clone(&load.start.client));
+            self.ready.push(Arc::clone(&load.start.client).recipient());
         }
         let redirect = exchange.redirect.take();
         if std::mem::take(&mut exchange.multiplexed)
@@ -601,10 +602,14 @@ impl Loader {
             .is_some_and(|exchange| exchange.transfer().announce);
         let post = client.finished(result, spent);
         if post || announced {
-            self.ready.push(client);
-        } else {
-            self.graveyard.push(Box::new(client));
+            let recipient = Arc::clone(&client).recipient();
+            let same = Arc::ptr_eq(&recipient, &client);
+            self.ready.push(recipient);
+            if same {
+                return;
+            }
         }
+        self.graveyard.push(Box::new(client));
     }
 
     /// Gives up the hop's place at its host; the next one there may start.
@@ -639,8 +644,9 @@ impl Loader {
             // One reference for all of them: another thread counts there too.
             let queue = Arc::clone(client.queue());
             let same = |other: &Arc<dyn LoadClient>| Arc::ptr_eq(other.queue(), &queue);
+            // Nothing is let go here, under the queue's lock.
             queue.post_all(std::iter::from_fn(|| {
-                Some(ready.next_if(same)?.operation())
+                Some(ready.next_if(same)? as Arc<dyn Operation>)
             }));
             if let Some(queue) = Arc::into_inner(queue) {
                 self.graveyard.push(Box::new(queue));

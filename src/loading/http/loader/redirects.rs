@@ -44,7 +44,7 @@ impl Loader {
         };
         let (decision, announce) = load.start.client.redirected(&response, &proposed);
         if announce {
-            self.ready.push(Arc::clone(&load.start.client));
+            self.ready.push(Arc::clone(&load.start.client).recipient());
         }
         let answer = (decision == Redirecting::Follow).then_some(proposed);
         self.redirecting(engine, key, response, answer, true);
