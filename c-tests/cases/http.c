@@ -1,4 +1,8 @@
 /* HTTP: requests as they arrive, responses as they are delivered, and connections. */
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "load.h"
 
 /* ---- Methods ------------------------------------------------------------------------------- */
@@ -1161,6 +1165,44 @@ TEST(http2_multiplexes)
         CHECK_EQ_STR(line_value(echo, "request"), test_format("GET /echo?%d HTTP/2.0", index));
         CHECK_EQ_STR(line_value(echo, "connection-number"), number);
     }
+    session_end(session);
+}
+
+/* How many segments with data this process has sent on its one connection to that port. */
+static uint32_t segments_sent_to(in_port_t port)
+{
+    uint32_t segments = 0;
+    int connections = 0;
+    for (int fd = 3; fd < 1024; fd++) {
+        /* The port lies at the same place in an address of version 4. */
+        struct sockaddr_in6 peer = {0};
+        socklen_t length = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &length) || peer.sin6_port != port)
+            continue;
+        struct tcp_info info = {0};
+        length = sizeof info;
+        CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
+        segments = info.tcpi_data_segs_out;
+        connections++;
+    }
+    CHECK_EQ_INT(connections, 1);
+    return segments;
+}
+
+/* Those that waited for the first answer start together, and share packets. */
+TEST(http2_requests_leave_together)
+{
+    nsurlsession_t *session = limited(1);
+    enum { LOADS = 100 };
+    struct load *loads[LOADS];
+    const char *url = tls_h2_url("/echo");
+    for (int index = 0; index < LOADS; index++)
+        loads[index] = load_start(session, request_for("GET", url, NULL));
+    for (int index = 0; index < LOADS; index++)
+        load_body(loads[index], 200);
+    const char *port = strrchr(authority_of(url), ':');
+    uint32_t segments = segments_sent_to(htons((uint16_t)atoi(port + 1)));
+    CHECK(segments < LOADS / 2);
     session_end(session);
 }
 

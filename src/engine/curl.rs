@@ -20,6 +20,8 @@ pub const MULTI_OPTION_QUICK_EXIT: CURLMoption = 21;
 pub const PIPE_MULTIPLEX: c_long = 2;
 /// Bytes of the request's body that were sent.
 pub const INFO_SIZE_UPLOAD: CURLINFO = 0x0060_0000 + 7;
+/// `CURLINFO_ACTIVESOCKET`
+pub const INFO_ACTIVESOCKET: CURLINFO = 0x0050_0000 + 44;
 /// `CURLINFO_CONN_ID`: which connection a transfer uses, or used last. Since libcurl 8.2.
 pub const INFO_CONN_ID: CURLINFO = 0x0060_0000 + 64;
 /// Microseconds from a transfer's beginning until it had a connection, or began to make one. This and

@@ -2,9 +2,10 @@
 
 use std::ffi::{CStr, c_char, c_long, c_void};
 use std::net::IpAddr;
+use std::os::fd::RawFd;
 use std::ptr::{NonNull, null_mut};
 
-use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t};
+use curl_sys::{CURL, CURLINFO, CURLoption, curl_off_t, curl_socket_t};
 
 use super::curl;
 use super::tls::{self, Negotiated};
@@ -84,6 +85,14 @@ impl Handle {
     /// Which connection the transfer uses, or used last, by libcurl's numbers for a multi handle.
     pub fn connection(&self) -> i64 {
         self.info_offset(curl::INFO_CONN_ID)
+    }
+
+    /// The socket of the connection that a transfer uses, or used last, while that is open.
+    pub fn socket(&self) -> Option<RawFd> {
+        let mut socket: curl_socket_t = curl_sys::CURL_SOCKET_BAD;
+        // SAFETY: this info is a socket, written to where one fits.
+        unsafe { curl::curl_easy_getinfo(self.0.as_ptr(), curl::INFO_ACTIVESOCKET, &mut socket) };
+        (socket != curl_sys::CURL_SOCKET_BAD).then_some(socket)
     }
 
     /// OpenSSL's session of the transfer's connection, NULL without one. `None` when the TLS library

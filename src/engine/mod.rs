@@ -3,6 +3,7 @@
 //! Everything that touches libcurl lives on one thread. Other threads reach it by commands.
 
 pub mod curl;
+pub mod departures;
 pub mod easy;
 pub mod handle;
 pub mod multi;

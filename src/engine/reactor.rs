@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -179,6 +179,16 @@ impl Engine {
         easy.add_to(&entry.multi, key)
     }
 
+    /// Transfers turned out to send side by side on a connection.
+    pub fn shares(&mut self, socket: RawFd) {
+        self.sockets.borrow_mut().departures.shares(socket);
+    }
+
+    /// A transfer that was added will send its request on a connection that is shared.
+    pub fn starts_on(&mut self, socket: RawFd) {
+        self.sockets.borrow_mut().departures.starts(socket);
+    }
+
     /// Lets libcurl look at the transfers that it knows to have work, though no event says so.
     pub fn nudge(&mut self, id: MultiId) {
         if let Some(entry) = self.multis.get(id) {
@@ -304,6 +314,7 @@ impl<W: World> Reactor<W> {
 
     /// Lets libcurl work on what is due, and passes on results.
     fn work(&mut self) {
+        self.engine.sockets.borrow_mut().departures.hold();
         // Twice, for what comes of it at once; then sockets and commands have their turn too.
         for _ in 0..2 {
             let mut touched = std::mem::take(&mut self.spare);
@@ -318,6 +329,7 @@ impl<W: World> Reactor<W> {
             }
             self.spare = touched;
         }
+        self.engine.sockets.borrow_mut().departures.release();
     }
 
     fn take_finished(&mut self, id: MultiId) {

@@ -1,6 +1,7 @@
 //! Who may start: a session has so many connections to a host, and loads wait for one in order.
 
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use slab::Slab;
@@ -21,6 +22,8 @@ struct Host {
     active: Vec<usize>,
     waiting: VecDeque<usize>,
     sharing: Sharing,
+    /// The connection that loads share: libcurl's number, and its socket.
+    shared: Option<(i64, RawFd)>,
 }
 
 impl Host {
@@ -94,6 +97,7 @@ impl Hosts {
                     } else {
                         Sharing::No
                     },
+                    shared: None,
                 });
                 self.places.insert(Arc::clone(name), place);
                 place
@@ -145,6 +149,29 @@ impl Hosts {
             Some(host) if host.sharing != Sharing::No => &host.active,
             _ => &[],
         }
+    }
+
+    /// A response came on a connection that loads share, `connection` by libcurl's number. Returns
+    /// its socket when that was not known.
+    pub fn shares(
+        &mut self,
+        place: Place,
+        connection: i64,
+        socket: impl FnOnce() -> Option<RawFd>,
+    ) -> Option<RawFd> {
+        let host = self.hosts.get_mut(place)?;
+        if host.shared.is_some_and(|(known, _)| known == connection) {
+            return None;
+        }
+        let socket = socket();
+        host.shared = socket.map(|socket| (connection, socket));
+        socket
+    }
+
+    /// The socket of the connection that loads shared last; it may have been closed since.
+    pub fn shared_socket(&self, place: Place) -> Option<RawFd> {
+        let (_, socket) = self.hosts.get(place)?.shared?;
+        Some(socket)
     }
 
     /// A response came by HTTP/1.

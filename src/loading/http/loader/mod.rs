@@ -426,6 +426,13 @@ impl Loader {
         match started {
             Some(easy) => {
                 load.stage = Stage::Transferring(easy);
+                let session = self.sessions.get(load.session);
+                let place = session.zip(load.host);
+                if let Some(socket) =
+                    place.and_then(|(session, host)| session.hosts.shared_socket(host))
+                {
+                    engine.starts_on(socket);
+                }
                 self.arm(engine, key);
             }
             None => {
@@ -532,6 +539,10 @@ impl Loader {
             && let Some(host) = load.host
             && let Some(session) = self.sessions.get_mut(load.session)
         {
+            let (connection, socket) = (easy.connection(), || easy.socket());
+            if let Some(socket) = session.hosts.shares(host, connection, socket) {
+                engine.shares(socket);
+            }
             for other in session.hosts.multiplexes(host) {
                 self.admit(other);
             }
