@@ -271,6 +271,8 @@ impl<W: World> Reactor<W> {
             }
             turn = begin();
             self.engine.begin_turn();
+            // An event of any socket makes libcurl write what started since.
+            self.hold_departures();
             self.handle(&events[..count]);
         }
     }
@@ -314,7 +316,7 @@ impl<W: World> Reactor<W> {
 
     /// Lets libcurl work on what is due, and passes on results.
     fn work(&mut self) {
-        self.engine.sockets.borrow_mut().departures.hold();
+        self.hold_departures();
         // Twice, for what comes of it at once; then sockets and commands have their turn too.
         for _ in 0..2 {
             let mut touched = std::mem::take(&mut self.spare);
@@ -330,6 +332,11 @@ impl<W: World> Reactor<W> {
             self.spare = touched;
         }
         self.engine.sockets.borrow_mut().departures.release();
+    }
+
+    /// Until the end of `work`.
+    fn hold_departures(&self) {
+        self.engine.sockets.borrow_mut().departures.hold();
     }
 
     fn take_finished(&mut self, id: MultiId) {
