@@ -180,13 +180,14 @@ impl Engine {
     }
 
     /// Transfers turned out to send side by side on a connection.
-    pub fn shares(&mut self, socket: RawFd) {
-        self.sockets.borrow_mut().departures.shares(socket);
+    pub fn shares(&mut self, id: MultiId, socket: RawFd) {
+        self.sockets.borrow_mut().departures.shares(id, socket);
     }
 
-    /// A transfer that was added will send its request on a connection that is shared.
-    pub fn starts_on(&mut self, socket: RawFd) {
-        self.sockets.borrow_mut().departures.starts(socket);
+    /// A transfer that was added will send its request on a connection that is shared. False when
+    /// that was closed.
+    pub fn starts_on(&mut self, socket: RawFd) -> bool {
+        self.sockets.borrow_mut().departures.starts(socket)
     }
 
     /// Lets libcurl look at the transfers that it knows to have work, though no event says so.
@@ -271,8 +272,6 @@ impl<W: World> Reactor<W> {
             }
             turn = begin();
             self.engine.begin_turn();
-            // An event of any socket makes libcurl write what started since.
-            self.hold_departures();
             self.handle(&events[..count]);
         }
     }
@@ -316,7 +315,6 @@ impl<W: World> Reactor<W> {
 
     /// Lets libcurl work on what is due, and passes on results.
     fn work(&mut self) {
-        self.hold_departures();
         // Twice, for what comes of it at once; then sockets and commands have their turn too.
         for _ in 0..2 {
             let mut touched = std::mem::take(&mut self.spare);
@@ -331,12 +329,6 @@ impl<W: World> Reactor<W> {
             }
             self.spare = touched;
         }
-        self.engine.sockets.borrow_mut().departures.release();
-    }
-
-    /// Until the end of `work`.
-    fn hold_departures(&self) {
-        self.engine.sockets.borrow_mut().departures.hold();
     }
 
     fn take_finished(&mut self, id: MultiId) {

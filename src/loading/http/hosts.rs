@@ -174,6 +174,13 @@ impl Hosts {
         Some(socket)
     }
 
+    /// That connection was closed.
+    pub fn shares_no_more(&mut self, place: Place) {
+        if let Some(host) = self.hosts.get_mut(place) {
+            host.shared = None;
+        }
+    }
+
     /// A response came by HTTP/1.
     pub fn does_not_multiplex(&mut self, place: Place) {
         if let Some(host) = self.hosts.get_mut(place)
@@ -267,6 +274,22 @@ mod tests {
             (hosts.hosts.len(), hosts.places.len()),
             (REMEMBERED, REMEMBERED)
         );
+    }
+
+    #[test]
+    fn a_shared_connection_is_learnt_once() {
+        let mut hosts = Hosts::new(1);
+        let place = hosts.enter(&"https://a".into(), 1).0;
+        assert_eq!(hosts.shared_socket(place), None);
+        assert_eq!(hosts.shares(place, 5, || None), None);
+        assert_eq!(hosts.shares(place, 5, || Some(12)), Some(12));
+        assert_eq!(hosts.shares(place, 5, || unreachable!()), None);
+        assert_eq!(hosts.shared_socket(place), Some(12));
+        // Another connection, and one whose number libcurl does not tell.
+        assert_eq!(hosts.shares(place, 6, || Some(13)), Some(13));
+        hosts.shares_no_more(place);
+        assert_eq!(hosts.shared_socket(place), None);
+        assert_eq!(hosts.shares(place, 6, || Some(12)), Some(12));
     }
 
     #[test]

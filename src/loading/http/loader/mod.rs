@@ -426,12 +426,12 @@ impl Loader {
         match started {
             Some(easy) => {
                 load.stage = Stage::Transferring(easy);
-                let session = self.sessions.get(load.session);
-                let place = session.zip(load.host);
-                if let Some(socket) =
-                    place.and_then(|(session, host)| session.hosts.shared_socket(host))
+                if let Some(host) = load.host
+                    && let Some(session) = self.sessions.get_mut(load.session)
+                    && let Some(socket) = session.hosts.shared_socket(host)
+                    && !engine.starts_on(socket)
                 {
-                    engine.starts_on(socket);
+                    session.hosts.shares_no_more(host);
                 }
                 self.arm(engine, key);
             }
@@ -541,7 +541,7 @@ impl Loader {
         {
             let (connection, socket) = (easy.connection(), || easy.socket());
             if let Some(socket) = session.hosts.shares(host, connection, socket) {
-                engine.shares(socket);
+                engine.shares(session.multi, socket);
             }
             for other in session.hosts.multiplexes(host) {
                 self.admit(other);
