@@ -41,7 +41,10 @@ macro_rules! set_multi {
 mod files;
 
 pub fn run(row: &str, options: &Options) -> Result<(), String> {
-    curl::init();
+    // Not by the `curl` crate, which would do it before main, also for the library: that does it with its
+    // own functions for memory.
+    // SAFETY: the process has one thread.
+    unsafe { sys::curl_global_init(sys::CURL_GLOBAL_ALL) };
     match row {
         "get" => get(options),
         "download" => download(options),

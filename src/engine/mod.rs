@@ -6,6 +6,7 @@ pub mod curl;
 pub mod departures;
 pub mod easy;
 pub mod handle;
+mod memory;
 pub mod multi;
 pub mod process;
 pub mod reactor;

@@ -7,6 +7,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::memory;
 use crate::foundation::log;
 use crate::foundation::process::note_fork;
 
@@ -130,13 +131,10 @@ pub fn initialise() {
     };
     let mut code = 0;
     INITIALISED.call_once(|| {
-        // SAFETY: called once; libcurl 7.84 and later make it thread-safe. `atexit` comes after it
-        // so that our function runs before OpenSSL's, which frees what the event thread uses; it
-        // is `extern "C"` and stays mapped.
-        unsafe {
-            code = curl_sys::curl_global_init(curl_sys::CURL_GLOBAL_ALL);
-            libc::atexit(at_exit);
-        }
+        code = memory::initialise_libcurl();
+        // SAFETY: comes after that, so that our function runs before OpenSSL's, which frees what the
+        // event thread uses; it is `extern "C"` and stays mapped.
+        unsafe { libc::atexit(at_exit) };
         leave_openssl(&turn);
     });
     // A log handler may fork.
