@@ -312,6 +312,13 @@ impl<T: Transfer> Easy<T> {
 }
 
 impl<T: Transfer> Easy<T> {
+    /// Makes libcurl run a transfer that is reading, whether or not an event says so, when it is called
+    /// next. `sending`: whether sending is paused.
+    pub fn look(&mut self, sending: bool) {
+        // It does so also where nothing changes.
+        self.pause(false, sending);
+    }
+
     /// Lets the handle go to another thread. `None` if it was used already.
     pub fn prepared(self) -> Option<Prepared<T>> {
         (!self.used).then(|| Prepared::with_handle(self))

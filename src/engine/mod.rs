@@ -3,13 +3,13 @@
 //! Everything that touches libcurl lives on one thread. Other threads reach it by commands.
 
 pub mod curl;
-pub mod departures;
 pub mod easy;
 pub mod handle;
 mod memory;
 pub mod multi;
 pub mod process;
 pub mod reactor;
+pub mod shared_connections;
 pub mod sockets;
 pub mod template;
 pub mod timers;

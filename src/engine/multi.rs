@@ -168,11 +168,11 @@ impl Multi {
     fn action(&self, fd: curl_socket_t, mask: c_int) {
         let mut running: c_int = 0;
         let id = self.shared.id;
-        self.shared.sockets.borrow_mut().departures.hold(id);
+        self.shared.sockets.borrow_mut().shared.hold(id);
         // SAFETY: the handle is live and used by this thread alone.
         let code =
             unsafe { curl_sys::curl_multi_socket_action(self.raw(), fd, mask, &mut running) };
-        self.shared.sockets.borrow_mut().departures.release(id);
+        self.shared.sockets.borrow_mut().shared.release(id);
         self.shared.touched.add(id);
         if code != curl_sys::CURLM_OK {
             tracing::warn!(target: "engine", code, "curl_multi_socket_action failed");

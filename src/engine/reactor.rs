@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use slab::Slab;
 
 use super::easy::Easy;
 use super::multi::{Limits, Multi, Touched};
-use super::sockets::{MultiId, NO_MULTI, Sockets};
+use super::shared_connections::Owner;
+use super::sockets::{MultiId, NO_MULTI, Ready, Sockets};
 use super::timers::{Timer, Timers};
 use super::transfer::Transfer;
 use super::{process, turn};
@@ -31,6 +32,9 @@ pub trait World: Sized + 'static {
     fn command(&mut self, engine: &mut Engine, command: Self::Command);
     /// A transfer ended; `code` is libcurl's result.
     fn finished(&mut self, engine: &mut Engine, key: usize, code: u32);
+    /// Something arrived at a socket that transfers share. True when one of them was told to read it
+    /// (see `Easy::look`).
+    fn arrived(&mut self, owner: Owner, socket: RawFd) -> bool;
     /// A timer that was armed for `token` came due.
     fn timer(&mut self, engine: &mut Engine, token: usize);
     /// Everything of this turn is done. True when something is left to be passed on with what the
@@ -180,14 +184,14 @@ impl Engine {
     }
 
     /// Transfers turned out to send side by side on a connection.
-    pub fn shares(&mut self, id: MultiId, socket: RawFd) {
-        self.sockets.borrow_mut().departures.shares(id, socket);
+    pub fn shares(&mut self, id: MultiId, socket: RawFd, owner: Owner) {
+        self.sockets.borrow_mut().shared.shares(id, socket, owner);
     }
 
     /// A transfer that was added will send its request on a connection that is shared. False when
     /// that was closed.
     pub fn starts_on(&mut self, socket: RawFd) -> bool {
-        self.sockets.borrow_mut().departures.starts(socket)
+        self.sockets.borrow_mut().shared.starts(socket)
     }
 
     /// Lets libcurl look at the transfers that it knows to have work, though no event says so.
@@ -397,11 +401,34 @@ impl<W: World> Reactor<W> {
                 continue;
             };
             let before = turn::activity();
-            multi.socket_action(ready.fd, ready.flags);
+            if !self.read_for_all(&multi, &ready) {
+                multi.socket_action(ready.fd, ready.flags);
+            }
             if turn::activity() != before {
                 self.engine.sockets.borrow_mut().progressed(ready.fd);
             }
         }
+    }
+}
+
+impl<W: World> Reactor<W> {
+    /// Lets one transfer read what arrived on a shared connection; libcurl then runs those for whom there
+    /// was something. False when nothing came of it: then all of them have to look, as they do
+    /// for everything but what can be read.
+    fn read_for_all(&mut self, multi: &Multi, ready: &Ready) -> bool {
+        if ready.flags != EpollFlags::EPOLLIN {
+            return false;
+        }
+        let owner = self.engine.sockets.borrow().shared.owner(ready.fd);
+        let Some(owner) = owner else { return false };
+        let mut told = false;
+        self.guarded(|world, _| told = world.arrived(owner, ready.fd));
+        if !told {
+            return false;
+        }
+        let before = turn::transferred();
+        multi.timeout_action();
+        turn::transferred() != before
     }
 }
 

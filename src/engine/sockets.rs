@@ -11,7 +11,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
-use super::departures::Departures;
+use super::shared_connections::SharedConnections;
 
 /// Identifies a multi handle on the loop.
 pub type MultiId = usize;
@@ -54,7 +54,7 @@ pub struct Sockets {
     slots: Vec<Slot>,
     dirty: Vec<RawFd>,
     muted: Vec<RawFd>,
-    pub departures: Departures,
+    pub shared: SharedConnections,
 }
 
 /// An event that concerns a socket of a multi handle.
@@ -84,7 +84,7 @@ impl Sockets {
             slots: Vec::new(),
             dirty: Vec::new(),
             muted: Vec::new(),
-            departures: Departures::default(),
+            shared: SharedConnections::default(),
         }));
         HERE.set(Some(Rc::clone(&sockets)));
         sockets
@@ -130,7 +130,7 @@ impl Sockets {
     /// A connection's socket is about to be closed: the kernel forgets the watch with it.
     pub fn closed(&mut self, fd: RawFd) {
         self.unregister(fd);
-        self.departures.closed(fd);
+        self.shared.closed(fd);
         if let Some(slot) = self.slot(fd) {
             let generation = slot.generation.wrapping_add(1);
             *slot = Slot {

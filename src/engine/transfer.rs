@@ -9,7 +9,7 @@ use curl_sys::{curl_off_t, curl_socket_t};
 use super::curl;
 use super::handle::Handle;
 use super::sockets;
-use super::turn::note_activity;
+use super::turn::note_transfer;
 
 /// What a write callback says about the body so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ fn enter<T: Transfer, R>(
     failed: R,
     body: impl FnOnce(&State<T>, &mut T) -> R,
 ) -> R {
-    note_activity();
+    note_transfer();
     // SAFETY: `data` is the `State` that was set with the callback and outlives the handle. While
     // libcurl is working nobody else refers to the transfer (see `Easy::transfer`).
     let (state, transfer) = unsafe {

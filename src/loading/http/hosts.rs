@@ -174,6 +174,12 @@ impl Hosts {
         Some(socket)
     }
 
+    /// libcurl's number of that connection, if this is its socket.
+    pub fn shared_connection(&self, place: Place, socket: RawFd) -> Option<i64> {
+        let (connection, shared) = self.hosts.get(place)?.shared?;
+        (shared == socket).then_some(connection)
+    }
+
     /// That connection was closed.
     pub fn shares_no_more(&mut self, place: Place) {
         if let Some(host) = self.hosts.get_mut(place) {
@@ -285,6 +291,8 @@ mod tests {
         assert_eq!(hosts.shares(place, 5, || Some(12)), Some(12));
         assert_eq!(hosts.shares(place, 5, || unreachable!()), None);
         assert_eq!(hosts.shared_socket(place), Some(12));
+        assert_eq!(hosts.shared_connection(place, 12), Some(5));
+        assert_eq!(hosts.shared_connection(place, 13), None);
         // Another connection, and one whose number libcurl does not tell.
         assert_eq!(hosts.shares(place, 6, || Some(13)), Some(13));
         hosts.shares_no_more(place);

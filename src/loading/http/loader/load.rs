@@ -42,6 +42,14 @@ impl Stage {
             _ => None,
         }
     }
+
+    /// The handle, while libcurl is at work with it.
+    pub(super) fn working(&mut self) -> Option<&mut Easy<Exchange>> {
+        match self {
+            Stage::Redirecting(redirection) if redirection.done.is_some() => None,
+            stage => stage.easy(),
+        }
+    }
 }
 
 pub(super) struct Redirection {

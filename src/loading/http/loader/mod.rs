@@ -5,6 +5,7 @@ mod load;
 mod reading;
 mod redirects;
 
+use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +18,7 @@ use super::prepare::{prepare, usable_url};
 use super::{Spent, failure, hosts, options};
 use crate::engine::multi::Limits;
 use crate::engine::reactor::{Engine, World};
+use crate::engine::shared_connections::Owner;
 use crate::engine::sockets::MultiId;
 use crate::engine::template::Prepared;
 use crate::engine::timers::Timer;
@@ -149,6 +151,10 @@ impl World for Loader {
             _ => {}
         }
         self.current = None;
+    }
+
+    fn arrived(&mut self, owner: Owner, socket: RawFd) -> bool {
+        self.read_for_all(owner, socket)
     }
 
     fn timer(&mut self, engine: &mut Engine, key: usize) {
@@ -541,7 +547,7 @@ impl Loader {
         {
             let (connection, socket) = (easy.connection(), || easy.socket());
             if let Some(socket) = session.hosts.shares(host, connection, socket) {
-                engine.shares(session.multi, socket);
+                engine.shares(session.multi, socket, (load.session, host));
             }
             for other in session.hosts.multiplexes(host) {
                 self.admit(other);

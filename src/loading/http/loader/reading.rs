@@ -1,8 +1,16 @@
 //! Whether libcurl reads and sends: suspension, backpressure, and connections that loads share.
 
+use std::os::fd::RawFd;
+
+use slab::Slab;
+
+use super::super::exchange::Exchange;
+use super::super::hosts::{Hosts, Place};
 use super::Loader;
-use super::load::Stage;
+use super::load::Load;
+use crate::engine::easy::Easy;
 use crate::engine::reactor::Engine;
+use crate::engine::shared_connections::Owner;
 
 impl Loader {
     /// Makes libcurl read and send, or not, as things stand now.
@@ -11,10 +19,8 @@ impl Loader {
             return;
         };
         let suspended = load.start.control.is_suspended();
-        let easy = match &mut load.stage {
-            Stage::Transferring(easy) => easy,
-            Stage::Redirecting(redirection) if redirection.done.is_none() => &mut redirection.easy,
-            _ => return self.arm(engine, key),
+        let Some(easy) = load.stage.working() else {
+            return self.arm(engine, key);
         };
         let exchange = easy.transfer();
         let wanted = (!exchange.wants_receiving(), suspended || exchange.hungry);
@@ -59,28 +65,49 @@ impl Loader {
     /// wakes nobody.
     pub(super) fn hand_reading_on(&mut self, engine: &mut Engine) {
         for (session, host, connection) in self.stopped.drain(..) {
-            let Some(session) = self.sessions.get(session) else {
-                continue;
-            };
-            for other in session.hosts.sharing(host) {
-                let Some(easy) = self
-                    .loads
-                    .get_mut(*other)
-                    .and_then(|load| load.stage.easy())
-                else {
-                    continue;
-                };
-                let (receiving, sending) = easy.transfer().paused;
-                if receiving || easy.connection() != connection {
-                    continue;
-                }
-                if easy.has_buffered_input() {
-                    // Nothing changes, but libcurl will run the transfer.
-                    easy.pause(false, sending);
-                    engine.nudge(session.multi);
-                }
-                break;
+            if let Some(session) = self.sessions.get(session)
+                && let Some(easy) = reader(&mut self.loads, &session.hosts, host, connection)
+                && easy.has_buffered_input()
+            {
+                let sending = easy.transfer().paused.1;
+                easy.look(sending);
+                engine.nudge(session.multi);
             }
         }
     }
+
+    /// Lets one load read what arrived for several. False when there are not several, or none that
+    /// reads.
+    pub(super) fn read_for_all(&mut self, (session, host): Owner, socket: RawFd) -> bool {
+        let Some(session) = self.sessions.get(session) else {
+            return false;
+        };
+        if session.hosts.sharing(host).len() < 2 {
+            return false;
+        }
+        let Some(connection) = session.hosts.shared_connection(host, socket) else {
+            return false;
+        };
+        let Some(easy) = reader(&mut self.loads, &session.hosts, host, connection) else {
+            return false;
+        };
+        let sending = easy.transfer().paused.1;
+        easy.look(sending);
+        true
+    }
+}
+
+/// A load that reads from a connection.
+fn reader<'a>(
+    loads: &'a mut Slab<Load>,
+    hosts: &Hosts,
+    host: Place,
+    connection: i64,
+) -> Option<&'a mut Easy<Exchange>> {
+    let mut reads = |key: &usize| {
+        let easy = loads.get_mut(*key).and_then(|load| load.stage.working());
+        easy.is_some_and(|easy| !easy.transfer().paused.0 && easy.connection() == connection)
+    };
+    let key = *hosts.sharing(host).iter().find(|key| reads(key))?;
+    loads.get_mut(key)?.stage.working()
 }
