@@ -283,7 +283,12 @@ impl Exchange {
 
     /// Whether there is a request's body on its way of which nobody knows where it is.
     pub fn is_sending(&self) -> bool {
-        !matches!(self.body, Body::None) && !self.responded
+        self.has_body() && !self.responded
+    }
+
+    /// Whether the request has a body, sent or not.
+    pub fn has_body(&self) -> bool {
+        !matches!(self.body, Body::None)
     }
 
     /// Whether libcurl should be reading now.

@@ -77,12 +77,19 @@ impl Loader {
     }
 
     /// Lets one load read what arrived for several. False when there are not several, or none that
-    /// reads.
+    /// reads, and when bodies are being sent: what arrived may be leave to send more, of which
+    /// libcurl tells nobody.
     pub(super) fn read_for_all(&mut self, (session, host): Owner, socket: RawFd) -> bool {
         let Some(session) = self.sessions.get(session) else {
             return false;
         };
-        if session.hosts.sharing(host).len() < 2 {
+        let sharing = session.hosts.sharing(host);
+        let loads = &mut self.loads;
+        let mut has_body = |key: &usize| {
+            let easy = loads.get_mut(*key).and_then(|load| load.stage.working());
+            easy.is_some_and(|easy| easy.transfer().has_body())
+        };
+        if sharing.len() < 2 || sharing.iter().any(&mut has_body) {
             return false;
         }
         let Some(connection) = session.hosts.shared_connection(host, socket) else {
