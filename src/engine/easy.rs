@@ -309,16 +309,16 @@ impl<T: Transfer> Easy<T> {
         // Without a connection this is an error, which the caller's own note of the pause covers.
         unsafe { curl_sys::curl_easy_pause(self.0.as_ptr(), mask) };
     }
-}
 
-impl<T: Transfer> Easy<T> {
     /// Makes libcurl run a transfer that is reading, whether or not an event says so, when it is called
     /// next. `sending`: whether sending is paused.
     pub fn look(&mut self, sending: bool) {
         // It does so also where nothing changes.
         self.pause(false, sending);
     }
+}
 
+impl<T: Transfer> Easy<T> {
     /// Lets the handle go to another thread. `None` if it was used already.
     pub fn prepared(self) -> Option<Prepared<T>> {
         (!self.used).then(|| Prepared::with_handle(self))

@@ -54,10 +54,14 @@ extern "C" fn reallocate(memory: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the memory came from here, and is as large as the C library says.
     unsafe {
         let room = libc::malloc_usable_size(memory);
-        // What grew once is likely to grow again: it gets room for that.
+        if room > LARGEST_CACHED {
+            // It shrinks: what it no longer needs is given back.
+            return libc::realloc(memory, size);
+        }
         if room >= size {
             return memory;
         }
+        // What grew once is likely to grow again: it gets room for that.
         let other = libc::malloc(size.saturating_mul(2).min(LARGEST_CACHED));
         if !other.is_null() {
             ptr::copy_nonoverlapping(memory.cast::<u8>(), other.cast::<u8>(), room);
@@ -108,6 +112,7 @@ mod tests {
                 assert_eq!(memory.read(), 7, "{size}");
                 memory.add(size - 1).write(9);
             }
+            assert!(libc::malloc_usable_size(memory.cast()) < 100_000);
             release(memory.cast());
         }
     }

@@ -409,9 +409,7 @@ impl<W: World> Reactor<W> {
             }
         }
     }
-}
 
-impl<W: World> Reactor<W> {
     /// Lets one transfer read what arrived on a shared connection; libcurl then runs those for whom there
     /// was something. False when nothing came of it: then all of them have to look, as they do
     /// for everything but what can be read.
