@@ -1235,6 +1235,38 @@ TEST(http2_side_by_side)
     session_end(session);
 }
 
+/* Uploads wait for leave to send more, which comes between the bytes of downloads that never cease. */
+TEST(http2_uploads_beside_downloads)
+{
+    struct recorder *recorder = recorder_new();
+    recorder->merge_data = true;
+    recorder->discard_body = true;
+    nsurlsession_t *session = recorder_session(recorder, NULL, NULL);
+    get_text(session, tls_h2_url("/echo"));
+    enum { DOWNLOADS = 4, UPLOADS = 4, SIZE = 4 << 20 };
+    nsurlsession_task_t *tasks[DOWNLOADS];
+    for (int index = 0; index < DOWNLOADS; index++) {
+        tasks[index] = nsurlsession_data_task_with_url(session, tls_h2_url("/slow/16m.bin"));
+        nsurlsession_task_resume(tasks[index]);
+    }
+    recorder_wait(recorder, CALLBACK_RESPONSE, DOWNLOADS);
+    char *bytes = calloc(1, SIZE);
+    struct load *uploads[UPLOADS];
+    for (int index = 0; index < UPLOADS; index++)
+        uploads[index] = load_start(
+            session, with_body(request_for("POST", tls_h2_url("/upload"), NULL), bytes, SIZE));
+    for (int index = 0; index < UPLOADS; index++)
+        load_body(uploads[index], 200);
+    CHECK_EQ_INT(recorder_count(recorder, CALLBACK_COMPLETE), 0);
+    for (int index = 0; index < DOWNLOADS; index++)
+        nsurlsession_task_cancel(tasks[index]);
+    recorder_wait(recorder, CALLBACK_COMPLETE, DOWNLOADS);
+    for (int index = 0; index < DOWNLOADS; index++)
+        nsurlsession_release(tasks[index]);
+    free(bytes);
+    session_end(session);
+}
+
 /* Without HTTP/2 on the other side, TLS is spoken with HTTP/1.1 and the usual limit. */
 TEST(tls_without_http2)
 {
